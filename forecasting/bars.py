@@ -1,0 +1,261 @@
+"""The canonical price data every part shares: instruments, bars, events, and one symbol's price series.
+
+A bar is one session's open, high, low, close and volume. The canonical frame of bars has the columns
+`BAR_COLUMNS`, one row per (symbol, session), ascending; sessions are tz-naive `datetime64[us]`, the
+rest but the symbol float64. Stored bars are as traded: prices and volumes as they stood on that day.
+Events (splits and dividends) are kept beside them and applied on reading, by `adjust_bars`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from forecasting.errors import BarsError, InvalidSymbol, UsageError
+from forecasting.sessions import calendar_of, session_numbers
+
+PRICE_COLUMNS = ["open", "high", "low", "close"]
+BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
+EVENT_COLUMNS = ["symbol", "session", "kind", "value"]
+EVENT_KINDS = ("split", "dividend")
+
+SYMBOL_RULE = r"^\^?[A-Z0-9][A-Z0-9.&=\-]{0,19}$"
+
+
+def validate_symbol(symbol: str) -> str:
+    """Return the symbol, or raise `InvalidSymbol` with the rule.
+
+    >>> validate_symbol("^GSPC")
+    '^GSPC'
+    """
+    if not re.fullmatch(SYMBOL_RULE[1:-1], symbol):
+        raise InvalidSymbol(
+            f"symbol {symbol[:40]!r}: a symbol is 1 to 20 of A-Z 0-9 . & = - (a leading ^ for an index); "
+            "next: check its spelling at your source, for example AAPL, VOD.L, ^GSPC or BTC-USD"
+        )
+    return symbol
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What a symbol is: where it trades and in which money its prices are.
+
+    Parameters
+    ----------
+    symbol, source
+        One source per symbol and workspace.
+    calendar
+        Name of the exchange's calendar in `exchange_calendars`.
+    currency
+        Code of the money prices are quoted in, as the source gives it (GBp is pence).
+    """
+
+    symbol: str
+    source: str
+    calendar: str
+    currency: str = "USD"
+    time_zone: str = "America/New_York"
+
+    @classmethod
+    def from_symbol(cls, symbol: str, source: str = "python") -> "Instrument":
+        """Return the instrument that a symbol's suffix suggests, in US dollars."""
+        return cls(validate_symbol(symbol), source, calendar_of(symbol))
+
+
+@dataclass(frozen=True)
+class PriceSeries:
+    """One symbol's adjusted bars, ready for a forecaster.
+
+    Parameters
+    ----------
+    instrument
+    bars
+        Index `session`, columns open, high, low, close, volume; ascending, all on one price basis.
+    """
+
+    instrument: Instrument
+    bars: pd.DataFrame
+
+    @property
+    def symbol(self) -> str:
+        """The instrument's symbol."""
+        return self.instrument.symbol
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """Sessions that have a bar, ascending."""
+        return pd.DatetimeIndex(self.bars.index)
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+    def until(self, session: pd.Timestamp) -> "PriceSeries":
+        """Return the series cut after a session, that session included."""
+        return replace(self, bars=self.bars.loc[:session])
+
+    def bars_ahead(self, horizons: Sequence[int]) -> np.ndarray:
+        """Return where the bar of the session h ahead of each bar stands, by the calendar.
+
+        Returns
+        -------
+        int64 array (bars, horizons)
+            Row positions in `bars`; -1 where that session has no bar (yet).
+        """
+        if not len(self):
+            return np.empty((0, len(horizons)), dtype="int64")
+        numbers = session_numbers(self.instrument.calendar, self.sessions)
+        numbers = numbers - numbers[0]
+        positions = np.full(numbers[-1] + 1 + max(horizons), -1)
+        positions[numbers] = np.arange(len(numbers))
+        return positions[numbers[:, None] + np.asarray(horizons)]
+
+    def log_returns(self, horizons: Sequence[int]) -> np.ndarray:
+        """Return the natural log return from each bar to the session h ahead of it on the calendar.
+
+        Returns
+        -------
+        float64 array (bars, horizons)
+            NaN where the target session has no bar (yet). Not percent.
+        """
+        close = np.log(self.bars["close"].to_numpy(dtype="float64"))
+        ahead = self.bars_ahead(horizons)
+        return np.where(ahead >= 0, close[ahead] - close[:, None], np.nan)
+
+
+def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame in canonical form: columns, dtypes and order; values are not judged.
+
+    Raises
+    ------
+    BarsError
+        A column is missing or holds something that is not a number or a date.
+    """
+    missing = [c for c in BAR_COLUMNS if c not in frame.columns]
+    if missing:
+        raise BarsError(f"bars lack the columns {missing}: bars have {BAR_COLUMNS}")
+    try:
+        sessions = pd.to_datetime(frame["session"])
+        if sessions.dt.tz is not None:
+            sessions = sessions.dt.tz_localize(None)
+        out = pd.DataFrame(
+            {
+                "symbol": frame["symbol"].astype(str),
+                "session": sessions.dt.normalize().dt.as_unit("us"),
+                **{c: frame[c].astype("float64") for c in [*PRICE_COLUMNS, "volume"]},
+            }
+        )
+    except (TypeError, ValueError) as error:
+        raise BarsError(f"bars hold a value that is neither number nor date: {error}") from error
+    return out.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
+
+
+def broken_rules(bars: pd.DataFrame) -> pd.Series:
+    """Return, per row of normalized bars, the name of the first rule it breaks, or an empty string.
+
+    Rules, in order: `duplicate_session` (a later row of the same symbol and session),
+    `missing_price`, `not_positive`, `negative_volume`, `high_low` (high at least, low at most, every
+    price of the bar, to a relative 1e-6).
+    """
+    prices = bars[PRICE_COLUMNS].to_numpy()
+    high, low = bars["high"].to_numpy(), bars["low"].to_numpy()
+    with np.errstate(invalid="ignore"):
+        rules = {
+            "high_low": (high < prices.max(axis=1) * (1 - 1e-6)) | (low > prices.min(axis=1) * (1 + 1e-6)),
+            "negative_volume": bars["volume"].to_numpy() < 0,
+            "not_positive": (prices <= 0).any(axis=1),
+            "missing_price": ~np.isfinite(prices).all(axis=1),
+            "duplicate_session": bars.duplicated(["symbol", "session"]).to_numpy(),
+        }
+    broken = np.full(len(bars), "", dtype=object)
+    for rule, rows in rules.items():
+        broken[rows] = rule
+    return pd.Series(broken, index=bars.index, name="rule", dtype=object)
+
+
+def validate_bars(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return canonical bars unchanged, or raise `BarsError` naming the rule, the count and the first row."""
+    broken = broken_rules(bars)
+    bad = bars[broken != ""]
+    if len(bad):
+        row = bad.iloc[0]
+        raise BarsError(
+            f"{len(bad)} of {len(bars)} bars break a rule, the first is {row['symbol']} on "
+            f"{row['session'].date()}: {broken[bad.index[0]]}; next: correct or remove these rows"
+        )
+    return bars
+
+
+def no_events() -> pd.DataFrame:
+    """Return an empty frame of events."""
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(dtype=str),
+            "session": pd.Series(dtype="datetime64[us]"),
+            "kind": pd.Series(dtype=str),
+            "value": pd.Series(dtype="float64"),
+        }
+    )
+
+
+def split_factors(sessions: pd.DatetimeIndex, splits: pd.Series) -> np.ndarray:
+    """Return by how much shares have multiplied since each session through later splits.
+
+    Parameters
+    ----------
+    sessions : ascending
+    splits : ratio (4.0 for four-for-one) indexed by ex-session; the ex-session itself is after the split
+    """
+    factors = np.ones(len(sessions))
+    for session, ratio in splits.items():
+        factors[sessions < session] *= ratio
+    return factors
+
+
+def adjust_bars(bars: pd.DataFrame, events: pd.DataFrame, basis: str = "split") -> pd.DataFrame:
+    """Return one symbol's bars on a price basis, from bars as traded and the events known.
+
+    Parameters
+    ----------
+    bars : index session, columns open, high, low, close, volume, as traded
+    events : columns `EVENT_COLUMNS`, of the same symbol
+    basis : "split" (what a quote screen shows) or "total" (also reduced by each dividend's share of
+        the close before it)
+    """
+    if basis not in ("split", "total"):
+        raise UsageError(f"price basis {basis!r}: price bases are split, total")
+    out = bars.copy()
+    sessions = pd.DatetimeIndex(bars.index)
+    by_kind = {kind: rows.set_index("session")["value"] for kind, rows in events.groupby("kind")}
+    factors = split_factors(sessions, by_kind.get("split", pd.Series(dtype="float64")))
+    out[PRICE_COLUMNS] = bars[PRICE_COLUMNS].div(factors, axis=0)
+    out["volume"] = bars["volume"] * factors
+    if basis == "total":
+        kept = np.ones(len(bars))
+        for session, amount in by_kind.get("dividend", pd.Series(dtype="float64")).items():
+            before = int(sessions.searchsorted(session))
+            if before:
+                kept[:before] *= 1 - amount / bars["close"].iloc[before - 1]
+        out[PRICE_COLUMNS] = out[PRICE_COLUMNS].mul(kept, axis=0)
+    return out
+
+
+def make_series(bars: pd.DataFrame, instruments: Mapping[str, Instrument] | None = None) -> dict[str, PriceSeries]:
+    """Return price series by symbol from a frame of canonical, already adjusted bars.
+
+    Instruments that are not given are derived from the symbol (`Instrument.from_symbol`).
+
+    Raises
+    ------
+    BarsError, InvalidSymbol
+    """
+    canonical = validate_bars(normalize_bars(bars))
+    known = instruments or {}
+    return {
+        str(symbol): PriceSeries(
+            known.get(str(symbol)) or Instrument.from_symbol(str(symbol)),
+            rows.drop(columns="symbol").set_index("session"),
+        )
+        for symbol, rows in canonical.groupby("symbol", sort=True)
+    }

@@ -1,0 +1,163 @@
+"""What a forecast is made of: frozen settings, stored as JSON beside what they produced.
+
+No secret ever enters one. Every rule on a setting is checked where it is built, so that a wrong
+setting is refused before any work begins.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from itertools import pairwise
+from typing import Any, TypeVar, get_type_hints
+
+from forecasting.errors import UsageError
+
+LEVELS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99)
+"""Quantile levels of every forecast; symmetric, so each pair is a central interval."""
+
+REPORT_HORIZONS = (1, 2, 3, 5, 10, 20)
+"""Horizons (sessions ahead) that reports print and the network's head is trained on."""
+
+CELLS = ("rnn", "gru", "lstm")
+NONLINEARITIES = ("tanh", "relu")
+PRICE_BASES = ("split", "total")
+MAX_HORIZON = 60
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(what, done, total) while long work runs."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _require(holds: bool, asked: str, rule: str) -> None:
+    if not holds:
+        raise UsageError(f"{asked}: {rule}")
+
+
+def _require_positive(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value >= 1, f"{name} {value}", f"{name} must be a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The recurrent network: which cell, and how large."""
+
+    cell: str = "rnn"  # the Elman network; ties or wins against gated cells on daily bars
+    nonlinearity: str = "tanh"  # of the rnn cell; gated cells have their own
+    hidden: int = 64  # 32 and 128 score the same within noise
+    layers: int = 1  # a second layer scored worse
+
+    def __post_init__(self) -> None:
+        _require(self.cell in CELLS, f"cell {self.cell!r}", f"cells are {', '.join(CELLS)}")
+        _require(
+            self.nonlinearity in NONLINEARITIES,
+            f"nonlinearity {self.nonlinearity!r}",
+            f"nonlinearities are {', '.join(NONLINEARITIES)}",
+        )
+        _require_positive(self, "hidden", "layers")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is fitted: windows, optimiser, seed."""
+
+    window: int = 120  # sessions per training window
+    burn_in: int = 60  # leading steps of a window that carry state but no loss
+    steps: int = 400  # optimiser steps; a fixed number generalised better than early stopping
+    batch_size: int = 64  # windows per step
+    learning_rate: float = 3e-3  # peak of the one-cycle schedule
+    weight_decay: float = 1e-2
+    input_noise: float = 0.5  # standard deviations of noise added to the standardised inputs
+    average: float = 0.99  # decay of the moving average of the weights that is kept
+    clip_norm: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "window", "burn_in", "steps", "batch_size")
+        _require(
+            self.burn_in < self.window,
+            f"window {self.window} with burn_in {self.burn_in}",
+            "the window must be longer than its burn-in, which carries no loss",
+        )
+        _require(self.seed >= 0, f"seed {self.seed}", "the seed must be 0 or more")
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """How intervals are corrected by outcomes the network was not trained on."""
+
+    sessions: int = 250  # the last sessions kept out of training, where calibration starts
+    rate: float = 0.02  # step of the online correction, in units of the volatility scale
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "sessions")
+        _require(0 <= self.rate <= 1, f"rate {self.rate}", "the rate must lie in [0, 1]")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a model, data aside."""
+
+    horizon: int = 20
+    levels: tuple[float, ...] = LEVELS
+    price_basis: str = "split"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+
+    def __post_init__(self) -> None:
+        _require(
+            1 <= self.horizon <= MAX_HORIZON,
+            f"horizon {self.horizon}",
+            f"a horizon counts sessions ahead, from 1 to {MAX_HORIZON}; next: --horizon 20",
+        )
+        _require(
+            self.price_basis in PRICE_BASES,
+            f"price basis {self.price_basis!r}",
+            f"price bases are {', '.join(PRICE_BASES)}",
+        )
+        levels = self.levels
+        _require(
+            len(levels) % 2 == 1
+            and all(0 < low < high < 1 for low, high in pairwise(levels))
+            and all(abs(a + b - 1) < 1e-9 for a, b in zip(levels, reversed(levels), strict=True)),
+            f"levels {levels}",
+            "quantile levels must increase within (0, 1), be symmetric and contain 0.5",
+        )
+
+
+@dataclass(frozen=True)
+class BacktestConfig:
+    """The walk-forward split: which sessions are forecast, how often the model is refitted."""
+
+    test_sessions: int = 756  # three years
+    refit_every: int = 252  # sessions between refits
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "test_sessions", "refit_every")
+
+
+C = TypeVar("C")
+
+
+def config_to_json(config: Any) -> dict[str, Any]:
+    """Return a dataclass as plain JSON values."""
+    return asdict(config)
+
+
+def config_from_json(kind: type[C], values: Mapping[str, Any]) -> C:
+    """Rebuild a configuration of class `kind`; unknown keys are refused."""
+    hints = get_type_hints(kind)
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    _require(not unknown, f"settings {unknown} of {kind.__name__}", f"known are {sorted(known)}")
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            built[name] = config_from_json(hints[name], value)
+        else:
+            built[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**built)

@@ -1,0 +1,80 @@
+"""Everything tickercast raises on purpose.
+
+TickercastError              exit 1   one line: what was asked, what was found, the rule, the next command
+ |-- UsageError              exit 2   the request itself breaks a rule
+ |    `-- InvalidSymbol
+ |-- DataError                        the data cannot serve the request
+ |    |-- BarsError                   a frame breaks the canonical contract of bars
+ |    |-- FetchError                  no symbol could be fetched; carries the cause for each
+ |    `-- TooFewBars
+ |-- WorkspaceError                   the folder cannot be used
+ |    |-- WorkspaceNewer              written by a newer tickercast
+ |    `-- WorkspaceBusy      exit 4   another job holds the lock
+ `-- ModelError                       a model cannot be trained, saved or loaded
+      `-- BundleError                 a saved model is missing, damaged or of another format
+"""
+
+from collections.abc import Mapping
+
+
+class TickercastError(Exception):
+    """Base of all deliberate errors; its text is one line a person can act on."""
+
+    exit_code = 1
+
+
+class UsageError(TickercastError):
+    """The request breaks a stated rule."""
+
+    exit_code = 2
+
+
+class InvalidSymbol(UsageError):
+    """A symbol that does not match the rule in `forecasting.bars`."""
+
+
+class DataError(TickercastError):
+    """The data at hand cannot serve the request."""
+
+
+class BarsError(DataError):
+    """A frame breaks the canonical contract of bars."""
+
+
+class FetchError(DataError):
+    """No symbol could be fetched.
+
+    Attributes
+    ----------
+    causes : mapping of symbol to cause
+    """
+
+    def __init__(self, message: str, causes: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.causes = dict(causes)
+
+
+class TooFewBars(DataError):
+    """A history is too short for the window, the split or the forecast asked for."""
+
+
+class WorkspaceError(TickercastError):
+    """The workspace folder cannot be used."""
+
+
+class WorkspaceNewer(WorkspaceError):
+    """The workspace was written by a newer tickercast."""
+
+
+class WorkspaceBusy(WorkspaceError):
+    """Another job holds the workspace's lock."""
+
+    exit_code = 4
+
+
+class ModelError(TickercastError):
+    """A model cannot be trained, saved or loaded."""
+
+
+class BundleError(ModelError):
+    """A saved model is missing, damaged or of another format."""

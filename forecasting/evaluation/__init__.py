@@ -1,0 +1,1 @@
+"""Is it better than doing nothing, and is that luck?"""

@@ -1,0 +1,66 @@
+"""Baselines that bite: doing nothing, twice. Both are random walks; they differ in what they know of risk."""
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bars import PriceSeries
+from forecasting.config import LEVELS, Progress, no_progress
+from forecasting.forecasts import RollingForecast
+
+_DECAY = 0.94  # RiskMetrics' daily decay of the squared return
+_FEWEST = 100  # past returns below which no quantile is given
+
+
+class RandomWalk:
+    """The price stays where it is, plus an h-session return drawn from the symbol's own past.
+
+    Quantiles are those of the last `window` returns of h sessions that were complete at the origin. With
+    volatility "constant" they are taken as they are (rolling historical quantiles); with "ewma" each is
+    first divided by the volatility of its own origin and multiplied by today's (filtered history).
+
+    Parameters
+    ----------
+    volatility : "constant" or "ewma"
+    horizon : H
+    levels : L quantile levels
+    window : number of past returns
+    """
+
+    def __init__(self, volatility: str, horizon: int, levels: tuple[float, ...] = LEVELS, window: int = 1000) -> None:
+        self.name = {"constant": "random_walk", "ewma": "random_walk_ewma"}[volatility]
+        self.volatility = volatility
+        self.horizon = horizon
+        self.levels = levels
+        self.window = window
+
+    def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
+        """Learn nothing: the quantiles roll with the origin."""
+        return self
+
+    def roll(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> dict[str, RollingForecast]:
+        """Return, by symbol, the forecasts from every origin at or after `first`."""
+        return {symbol: self._roll(s, first) for symbol, s in series.items()}
+
+    def _roll(self, series: PriceSeries, first: pd.Timestamp) -> RollingForecast:
+        begin = int(series.sessions.searchsorted(first))
+        n = len(series) - begin
+        close = series.bars["close"].to_numpy(dtype="float64", copy=True)
+        log_close = pd.Series(np.log(close))
+        scale = pd.Series(1.0, index=log_close.index)
+        if self.volatility == "ewma":
+            scale = np.sqrt((log_close.diff() ** 2).ewm(alpha=1 - _DECAY).mean() + 1e-8)
+        values = np.empty((n, self.horizon, len(self.levels)))
+        for h in range(1, self.horizon + 1):
+            complete = log_close.diff(h) / scale.shift(h)
+            past = complete.iloc[max(0, begin - self.window + 1) :].rolling(self.window, min_periods=_FEWEST)
+            for i, level in enumerate(self.levels):
+                values[:, h - 1, i] = past.quantile(level).iloc[-n:] * scale.iloc[-n:]
+        return RollingForecast(series.instrument, series.sessions[begin:], close[begin:], self.levels, values)
+
+
+def make_baselines(horizon: int, levels: tuple[float, ...] = LEVELS) -> list[RandomWalk]:
+    """Return the baselines every backtest is scored against; the verdict is against the last."""
+    return [RandomWalk("constant", horizon, levels), RandomWalk("ewma", horizon, levels)]

@@ -1,0 +1,152 @@
+"""Walk forecasters forward over the same folds, and score them on the same rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from forecasting.bars import PriceSeries
+from forecasting.config import REPORT_HORIZONS, BacktestConfig, Progress, no_progress
+from forecasting.errors import DataError
+from forecasting.evaluation.folds import Fold, make_folds
+from forecasting.evaluation.scores import coverage_hits, crps
+from forecasting.evaluation.significance import diebold_mariano
+from forecasting.forecasts import Forecaster, RollingForecast
+
+COVERAGES = (0.5, 0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Every forecast of a walk and what became of it.
+
+    Parameters
+    ----------
+    folds
+    forecasts : by forecaster's name, then symbol; the first name is the one under test
+    outcomes : by symbol, log returns (origins, H); NaN where the target session has no bar yet
+    """
+
+    folds: list[Fold]
+    forecasts: Mapping[str, Mapping[str, RollingForecast]]
+    outcomes: Mapping[str, np.ndarray]
+
+
+def walk_forward(
+    makers: Sequence[Callable[[], Forecaster]],
+    series: Mapping[str, PriceSeries],
+    config: BacktestConfig,
+    progress: Progress = no_progress,
+) -> Backtest:
+    """Fit each forecaster before every fold and forecast from all origins of the fold.
+
+    A forecaster is fitted on the series cut at the fold's `fitted_until` and rolled over the series cut
+    at `test_last`: later bars are not there.
+
+    Raises
+    ------
+    TooFewBars
+        The histories are too short for the split.
+    DataError
+        A forecaster returned other origins than asked for, a NaN, or crossing quantiles.
+    """
+    folds = make_folds((day for s in series.values() for day in s.sessions), config)
+    names: list[str] = []
+    parts: dict[str, dict[str, list[RollingForecast]]] = {}
+    for k, fold in enumerate(folds):
+        past = {symbol: s.until(fold.fitted_until) for symbol, s in series.items()}
+        present = {symbol: s.until(fold.test_last) for symbol, s in series.items()}
+        for make in makers:
+            forecaster = make()
+            if k == 0:
+                names.append(forecaster.name)
+
+            def fold_progress(_: str, done: int, total: int, k: int = k) -> None:
+                progress("backtest", k * total + done, len(folds) * total)
+
+            rolled = forecaster.fit(past, fold_progress).roll(present, fold.test_first)
+            for symbol, rolling in rolled.items():
+                _check(forecaster.name, rolling, present[symbol], fold)
+                parts.setdefault(forecaster.name, {}).setdefault(symbol, []).append(rolling)
+    forecasts = {name: {s: _joined(p) for s, p in parts[name].items()} for name in names}
+    under_test = forecasts[names[0]]
+    horizons = range(1, next(iter(under_test.values())).values.shape[1] + 1)
+    outcomes = {
+        symbol: series[symbol].log_returns(horizons)[-len(rolling.origins) :] for symbol, rolling in under_test.items()
+    }
+    return Backtest(folds, forecasts, outcomes)
+
+
+def _check(name: str, rolling: RollingForecast, series: PriceSeries, fold: Fold) -> None:
+    wanted = series.sessions[series.sessions >= fold.test_first]
+    problem = None
+    if not rolling.origins.equals(wanted):
+        problem = f"{len(rolling.origins)} origins where {len(wanted)} were asked for"
+    elif np.isnan(rolling.values).any():
+        problem = f"{int(np.isnan(rolling.values).any(axis=(1, 2)).sum())} origins with NaN"
+    elif (np.diff(rolling.values, axis=-1) < 0).any():
+        problem = (
+            f"{int((np.diff(rolling.values, axis=-1) < 0).any(axis=(1, 2)).sum())} origins with crossing quantiles"
+        )
+    if problem:
+        raise DataError(
+            f"{name} returned for {rolling.instrument.symbol}, {fold.test_first.date()} to {fold.test_last.date()}: "
+            f"{problem}; a forecaster gives ordered finite quantiles for every origin"
+        )
+
+
+def _joined(parts: list[RollingForecast]) -> RollingForecast:
+    return RollingForecast(
+        parts[0].instrument,
+        parts[0].origins.append([p.origins for p in parts[1:]]),
+        np.concatenate([p.last_close for p in parts]),
+        parts[0].levels,
+        np.concatenate([p.values for p in parts]),
+    )
+
+
+def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS) -> pd.DataFrame:
+    """Return the comparison by horizon, pooled over symbols.
+
+    Returns
+    -------
+    DataFrame
+        One row per horizon: `rows` scored; `crps_NAME` of each forecaster; and, for the one under test
+        against each baseline, `skill_NAME` (1 - ratio of CRPS) and `p_NAME` (Diebold-Mariano on the mean
+        difference of each origin date); `coverage_50` .. of the one under test.
+    """
+    names = list(backtest.forecasts)
+    reached = max(o.shape[1] for o in backtest.outcomes.values())
+    table = []
+    for h in (h for h in horizons if h <= reached):
+        scored = {name: _scores(backtest, name, h) for name in names}
+        network = scored[names[0]]
+        row: dict[str, float] = {"horizon": h, "rows": len(network)}
+        for name in names:
+            row[f"crps_{name}"] = float(scored[name].mean())
+        for name in names[1:]:
+            difference = (scored[name] - network).groupby("origin").mean().to_numpy()
+            row[f"skill_{name}"] = 1 - row[f"crps_{names[0]}"] / row[f"crps_{name}"]
+            row[f"p_{name}"] = diebold_mariano(difference, h)[1]
+        for coverage in COVERAGES:
+            hits = [
+                coverage_hits(f.values[:, h - 1], backtest.outcomes[s][:, h - 1], f.levels, coverage)
+                for s, f in backtest.forecasts[names[0]].items()
+            ]
+            row[f"coverage_{coverage * 100:.0f}"] = float(np.nanmean(np.concatenate(hits)))
+        table.append(row)
+    return pd.DataFrame(table).astype({"horizon": int, "rows": int})
+
+
+def _scores(backtest: Backtest, name: str, h: int) -> pd.Series:
+    """Return the CRPS of all matured rows at a horizon, indexed by (symbol, origin)."""
+    return pd.concat(
+        {
+            symbol: pd.Series(
+                crps(f.values[:, h - 1], backtest.outcomes[symbol][:, h - 1], f.levels), index=f.origins
+            ).dropna()
+            for symbol, f in backtest.forecasts[name].items()
+        },
+        names=["symbol", "origin"],
+    )

@@ -1,0 +1,154 @@
+"""Live prices from Yahoo through yfinance, one `Ticker.history` request per symbol.
+
+`yfinance.download` is not used: it raises for no failure at all. Error answers that yfinance caches in
+the process are cleared before each attempt, or a retry would never reach the network.
+"""
+
+import json
+import logging
+import threading
+import warnings
+from typing import Any
+
+import pandas as pd
+import tenacity
+
+from forecasting.bars import Instrument, split_factors
+from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult
+from forecasting.sessions import calendar_of
+
+_TIMEOUT_S = 20
+
+
+class _Transient(Exception):
+    def __init__(self, kind: str, cause: str) -> None:
+        super().__init__(cause)
+        self.kind = kind
+        self.cause = cause
+
+
+class YahooProvider:
+    """Serves what Yahoo lists.
+
+    Parameters
+    ----------
+    session
+        A `requests` or `curl_cffi` session to use instead of yfinance's own.
+    attempts
+        How often a request is tried while the network or Yahoo fails.
+    wait_s
+        Seconds before the second attempt; doubled for each further one.
+    """
+
+    source = "yahoo"
+    symbols: tuple[str, ...] = ()
+
+    def __init__(self, session: Any = None, attempts: int = 3, wait_s: float = 1.0) -> None:
+        import yfinance
+
+        logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # every failure is in the result
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="yfinance")
+        yfinance.config.debug.hide_exceptions = False
+        self._yfinance = yfinance
+        self._session = session
+        self._rate_limited = threading.Event()
+        self._retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_Transient),
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=tenacity.wait_exponential(multiplier=wait_s, max=30),
+            reraise=True,
+        )
+
+    def fetch(self, request: FetchRequest) -> FetchResult:
+        """Return the bars Yahoo has for the request, or the cause it has none."""
+        try:
+            return self._retry.copy()(self._attempt, request)
+        except _Transient as error:
+            return Failed(request.symbol, error.kind, error.cause)
+
+    def _attempt(self, request: FetchRequest) -> FetchResult:
+        symbol = request.symbol
+        limited = Failed(
+            symbol, "rate_limited", "Yahoo limits how often it is asked; next: the same command in an hour"
+        )
+        if self._rate_limited.is_set():
+            return limited
+        errors = self._yfinance.exceptions
+        self._yfinance.data.YfData.cache_get.cache_clear()
+        ticker = self._yfinance.Ticker(symbol, session=self._session)
+        try:
+            raw = ticker.history(
+                start=request.first.date().isoformat(),
+                end=(request.last + pd.Timedelta(days=1)).date().isoformat(),  # exclusive
+                auto_adjust=False,
+                actions=True,
+                timeout=_TIMEOUT_S,
+            )
+            details = dict(ticker.history_metadata or {})
+        except errors.YFRateLimitError:
+            self._rate_limited.set()
+            return limited
+        except (errors.YFTzMissingError, errors.YFPricesMissingError, IndexError):
+            return Failed(
+                symbol,
+                "no_data",
+                f"Yahoo has no prices of {symbol} from {request.first.date()} to {request.last.date()}; "
+                "next: check the symbol at finance.yahoo.com",
+            )
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise _Transient(
+                "bad_payload",
+                f"Yahoo's answer is not a price history ({type(error).__name__}); next: try again later",
+            ) from error
+        except Exception as error:
+            if (found := _network_failure(error)) is None:
+                raise
+            raise _Transient(*found) from error
+        if raw.empty:
+            return Failed(symbol, "no_data", f"Yahoo has no prices of {symbol} in these sessions")
+        return as_traded(symbol, raw, details)
+
+
+def _network_failure(error: Exception) -> tuple[str, str] | None:
+    """Tell connection failures of requests and of curl_cffi apart; both derive from OSError."""
+    if not isinstance(error, OSError):
+        return None
+    if "timeout" in type(error).__name__.lower():
+        return "timeout", f"Yahoo did not answer within {_TIMEOUT_S} s; next: try again later"
+    return (
+        "network_down",
+        "Yahoo cannot be reached; next: check the network, or tickercast run --source sample without it",
+    )
+
+
+def as_traded(symbol: str, raw: pd.DataFrame, details: dict[str, Any]) -> Fetched:
+    """Return yfinance's frame as bars and events as traded: Yahoo's split adjustment undone."""
+    sessions = pd.DatetimeIndex(raw.index.tz_localize(None)).normalize().as_unit("us").rename("session")
+    raw = raw.set_axis(sessions).dropna(subset=["Close"])
+    sessions = pd.DatetimeIndex(raw.index)
+    splits = raw["Stock Splits"][raw["Stock Splits"] > 0]
+    factors = split_factors(sessions, splits)
+    bars = pd.DataFrame(
+        {
+            "symbol": symbol,
+            "session": sessions,
+            **{c: raw[c.title()].to_numpy() * factors for c in ("open", "high", "low", "close")},
+            "volume": raw["Volume"].to_numpy() / factors,
+        }
+    )
+    dividends = (raw["Dividends"] * factors)[raw["Dividends"] > 0]
+    events = pd.concat(
+        [
+            pd.DataFrame({"symbol": symbol, "session": s.index, "kind": kind, "value": s.to_numpy("float64")})
+            for kind, s in (("split", splits), ("dividend", dividends))
+        ],
+        ignore_index=True,
+    )
+    instrument = Instrument(
+        symbol,
+        YahooProvider.source,
+        calendar_of(symbol),
+        str(details.get("currency") or "USD"),
+        str(details.get("exchangeTimezoneName") or "America/New_York"),
+    )
+    return Fetched(instrument, bars, events)

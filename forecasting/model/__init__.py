@@ -1,0 +1,1 @@
+"""The recurrent network: inputs, training, calibration, forecasts."""

@@ -1,0 +1,90 @@
+"""Online conformal calibration: intervals corrected by outcomes, each only after it is known.
+
+For every horizon and quantile level an offset is added to the network's quantile, in units of the
+volatility scale. Whenever an outcome falls above its corrected quantile the offset rises by
+rate x level, whenever it falls below it sinks by rate x (1 - level), so that in the long run the share
+below is the level (quantile tracking: Gibbs and Candes, 2021; Angelopoulos, Candes and Tibshirani, 2023).
+The tracking starts at zero on the first session that was kept out of training; it is the same pass in a
+backtest and when serving. It is pooled: one offset for all symbols, moved by their mean.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class OutOfTraining:
+    """One symbol's out-of-training forecasts and what became of them.
+
+    Parameters
+    ----------
+    origins : length N, ascending
+    scale : float64 (N, H), volatility of each horizon, in log returns; the rest is in its units
+    quantiles : float64 (N, H, L), not yet corrected
+    outcomes : float64 (N, H); NaN where not yet known
+    matures : datetime64 (N, H), the session on which each outcome is known; NaT where not yet
+    """
+
+    origins: pd.DatetimeIndex
+    scale: np.ndarray
+    quantiles: np.ndarray
+    outcomes: np.ndarray
+    matures: np.ndarray
+
+
+def track_offsets(
+    rows: Sequence[OutOfTraining], levels: np.ndarray, rate: float
+) -> tuple[pd.DatetimeIndex, np.ndarray]:
+    """Return the offsets in force at each origin.
+
+    An outcome moves the offsets of origins on strictly later dates only: with exchanges in several time
+    zones, a close of the same date may lie in the origin's future.
+
+    Returns
+    -------
+    origins : DatetimeIndex, all dates on which a row has its origin, ascending
+    offsets : float64 (origins, H, L)
+    """
+    dates = pd.DatetimeIndex(sorted(set().union(*(r.origins for r in rows))))
+    horizon, n_levels = rows[0].quantiles.shape[1:]
+    offset = np.zeros((horizon, n_levels))
+    in_force = np.empty((len(dates), horizon, n_levels))
+    # the flat (row, horizon) outcomes of all symbols, ordered by the date on which they are known
+    known = np.concatenate([r.matures.ravel() for r in rows])
+    outcomes = np.concatenate([r.outcomes.ravel() for r in rows])
+    quantiles = np.concatenate([r.quantiles.reshape(-1, n_levels) for r in rows])
+    horizons = np.concatenate([np.tile(np.arange(horizon), len(r.origins)) for r in rows])
+    order = np.argsort(known, kind="stable")
+    order = order[~np.isnan(outcomes[order])]
+    ends = np.searchsorted(known[order], dates.to_numpy(), side="left")
+    begin = 0
+    for i, end in enumerate(ends):
+        # day by day: the offsets of a day are judged by the outcomes of that day
+        for day in _runs(known[order[begin:end]]):
+            chosen = order[begin:end][day]
+            h = horizons[chosen]
+            below = outcomes[chosen, None] <= quantiles[chosen] + offset[h]
+            moved, count = np.zeros_like(offset), np.bincount(h, minlength=horizon)
+            np.add.at(moved, h, levels - below)
+            offset += rate * moved / np.maximum(count, 1)[:, None]
+        begin = end
+        in_force[i] = offset
+    return dates, in_force
+
+
+def _runs(values: np.ndarray) -> list[slice]:
+    """Return the slices of equal neighbours."""
+    edges = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return [slice(a, b) for a, b in zip([0, *edges], [*edges, len(values)], strict=True) if a < b]
+
+
+def apply_offsets(quantiles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return corrected quantiles, ordered: from the median outwards no quantile crosses the one inside it."""
+    moved = quantiles + offsets
+    middle = moved.shape[-1] // 2
+    above = np.maximum.accumulate(moved[..., middle:], axis=-1)
+    below = np.minimum.accumulate(moved[..., middle::-1], axis=-1)[..., ::-1]
+    return np.concatenate([below[..., :-1], above], axis=-1)

@@ -1,0 +1,224 @@
+"""RNNForecaster: one pooled recurrent network, fitted on the bars of a universe, forecasting any symbol."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from forecasting.bars import PriceSeries
+from forecasting.config import REPORT_HORIZONS, Progress, Recipe, no_progress
+from forecasting.errors import ModelError, TooFewBars, UsageError
+from forecasting.forecasts import Forecast, RollingForecast
+from forecasting.model.calibration import OutOfTraining, apply_offsets, track_offsets
+from forecasting.model.features import GROUPS, WARM_UP, make_features
+from forecasting.model.networks import QuantileNetwork
+from forecasting.model.training import Epoch, train_network
+from forecasting.model.windows import make_training_set
+from forecasting.sessions import session_close
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What fitting leaves behind, and a bundle stores.
+
+    Parameters
+    ----------
+    network : in evaluation mode
+    mean, std : float32 (F,), of the training inputs
+    universe : symbols it was trained on
+    trained_until : the last session any input or target of the training part came from
+    first_session, fitted_until : range of the bars that `fit` was handed
+    feature_groups
+    history : one `Epoch` per pass over the training windows
+    """
+
+    network: QuantileNetwork
+    mean: torch.Tensor
+    std: torch.Tensor
+    universe: tuple[str, ...]
+    trained_until: pd.Timestamp
+    first_session: pd.Timestamp
+    fitted_until: pd.Timestamp
+    feature_groups: tuple[str, ...] = tuple(GROUPS)
+    history: tuple[Epoch, ...] = field(default=())
+
+
+def knot_horizons(horizon: int) -> tuple[int, ...]:
+    """Return the horizons the head is trained on: the report horizons up to `horizon`, and itself."""
+    return (*(h for h in REPORT_HORIZONS if h < horizon), horizon)
+
+
+def minimum_bars(recipe: Recipe) -> int:
+    """Return how many bars a symbol needs to be forecast: the warm-up of its inputs and one window."""
+    return WARM_UP + recipe.training.window
+
+
+class RNNForecaster:
+    """A pooled recurrent quantile forecaster on bars by symbol.
+
+    Parameters
+    ----------
+    recipe
+    model : a fitted model, as `forecasting.model.bundle.load_model` returns it
+
+    Examples
+    --------
+    >>> forecaster = RNNForecaster(Recipe(horizon=5))
+    >>> forecaster.recipe.network.cell
+    'rnn'
+    """
+
+    name = "network"
+
+    def __init__(self, recipe: Recipe | None = None, model: FittedModel | None = None) -> None:
+        self.recipe = recipe or Recipe()
+        self._model = model
+
+    @property
+    def model(self) -> FittedModel:
+        """The fitted model; raises `ModelError` before `fit`."""
+        if self._model is None:
+            raise ModelError("this forecaster has not been fitted; next: call fit(series), or load a model")
+        return self._model
+
+    def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
+        """Train on all but the last `recipe.calibration.sessions` sessions, which calibration starts on.
+
+        No input and no target of the training part comes from a kept-out session.
+
+        Raises
+        ------
+        TooFewBars
+            The histories do not hold one training window before the kept-out part.
+        ModelError
+            Training diverged.
+        """
+        recipe = self.recipe
+        dates = pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
+        kept_out = recipe.calibration.sessions
+        if len(dates) <= kept_out:
+            raise TooFewBars(
+                f"the histories span {len(dates)} sessions, of which the last {kept_out} are kept out of training for "
+                "calibration; next: fetch a longer history"
+            )
+        trained_until = dates[-1 - kept_out]
+        horizons = knot_horizons(recipe.horizon)
+        universe = [series[symbol].until(trained_until) for symbol in sorted(series)]
+        data = make_training_set(universe, horizons, recipe.training.window)
+        # the weights start from the seed, whatever was drawn before, and leave the global generator alone
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.training.seed)
+            network = QuantileNetwork(recipe.network, data.inputs.shape[1], len(horizons), recipe.levels)
+        history = train_network(
+            network, data, torch.tensor(recipe.levels, dtype=torch.float32), recipe.training, progress
+        )
+        self._model = FittedModel(
+            network,
+            data.mean,
+            data.std,
+            tuple(sorted(series)),
+            trained_until,
+            dates[0],
+            dates[-1],
+            history=tuple(history),
+        )
+        return self
+
+    def roll(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> dict[str, RollingForecast]:
+        """Return, by symbol, the forecasts from every origin at or after `first`.
+
+        The network reads each history once, from its start. Calibration tracks the outcomes of the
+        model's own universe, as far as it is among the series, from the end of training on.
+
+        Raises
+        ------
+        TooFewBars
+            A symbol has fewer bars than its inputs and one window need.
+        """
+        needed = minimum_bars(self.recipe)
+        for symbol in sorted(series):
+            if len(series[symbol]) < needed:
+                raise TooFewBars(
+                    f"{symbol} has {len(series[symbol])} bars: a forecast reads a window of "
+                    f"{self.recipe.training.window} after a warm-up of {WARM_UP}, so it needs {needed}; next: "
+                    "fetch a longer history, or leave the symbol out"
+                )
+        if first <= self.model.trained_until:
+            raise UsageError(
+                f"forecasts from {first.date()} on: this model was trained on bars up to "
+                f"{self.model.trained_until.date()}, and what it has seen it cannot forecast; next: a later date, or "
+                "train on an earlier part"
+            )
+        scaled = {symbol: self._scaled(series[symbol]) for symbol in sorted(series)}
+        pool = [s for s in scaled if s in self.model.universe] or list(scaled)
+        dates, offsets = track_offsets(
+            [scaled[s] for s in pool], np.asarray(self.recipe.levels), self.recipe.calibration.rate
+        )
+        return {symbol: self._rolled(series[symbol], rows, first, dates, offsets) for symbol, rows in scaled.items()}
+
+    def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
+        """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
+
+        Hand in the model's whole universe, and calibration rests on all of it.
+        """
+        if as_of is not None:
+            series = {symbol: _closed_by(s, as_of) for symbol, s in series.items()}
+        first = min((s.sessions[-1] for s in series.values() if len(s)), default=pd.Timestamp.max)
+        return {symbol: rolling.latest() for symbol, rolling in self.roll(series, first).items()}
+
+    def _scaled(self, series: PriceSeries) -> OutOfTraining:
+        """Run the network over a whole history and return what lies after the training part."""
+        features = make_features(series)
+        inputs = (torch.from_numpy(features.values[WARM_UP:]) - self.model.mean) / self.model.std
+        with torch.no_grad():
+            knots = self.model.network(inputs[None])[0].numpy().astype("float64")  # (T, K, L)
+        begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
+        horizons = range(1, self.recipe.horizon + 1)
+        quantiles = np.einsum("hk,tkl->thl", interpolation_weights(horizons), knots[begin - WARM_UP :])
+        scale = features.scale[begin:, None] * np.sqrt(np.asarray(horizons))
+        ahead = series.bars_ahead(horizons)[begin:]
+        matures = np.where(ahead >= 0, series.sessions.to_numpy()[ahead], np.datetime64("NaT"))
+        outcomes = series.log_returns(horizons)[begin:] / scale
+        return OutOfTraining(series.sessions[begin:], scale, quantiles, outcomes, matures)
+
+    def _rolled(
+        self,
+        series: PriceSeries,
+        rows: OutOfTraining,
+        first: pd.Timestamp,
+        dates: pd.DatetimeIndex,
+        offsets: np.ndarray,
+    ) -> RollingForecast:
+        chosen = np.asarray(rows.origins >= first)
+        origins = rows.origins[chosen]
+        # a date without a forecast in the pool takes the offsets of the next one: no outcome lies between
+        in_force = offsets[np.minimum(dates.searchsorted(origins), len(dates) - 1)]
+        quantiles = apply_offsets(rows.quantiles[chosen], in_force)
+        return RollingForecast(
+            series.instrument,
+            origins,
+            series.bars["close"].loc[origins].to_numpy(dtype="float64", copy=True),
+            self.recipe.levels,
+            quantiles * rows.scale[chosen][..., None],
+        )
+
+
+def interpolation_weights(horizons: Sequence[int]) -> np.ndarray:
+    """Return (H, K) weights that fill in 1..H between the knots, linearly in log h.
+
+    Each row is a convex combination, so quantiles that are ordered at the knots are ordered everywhere.
+    """
+    knots = np.log(knot_horizons(max(horizons)))
+    return np.stack([np.interp(np.log(horizons), knots, unit) for unit in np.eye(len(knots))], axis=1)
+
+
+def _closed_by(series: PriceSeries, as_of: pd.Timestamp) -> PriceSeries:
+    """Cut a series after the last session closed by a UTC instant."""
+    sessions = series.sessions
+    last = len(sessions)
+    while last and session_close(series.instrument.calendar, sessions[last - 1]) > as_of:
+        last -= 1
+    return replace(series, bars=series.bars.iloc[:last])

@@ -1,0 +1,86 @@
+"""The recurrent network and its ordered quantile head.
+
+    h_t = f(W_hh h_{t-1} + W_xh x_t + b_h),   h_0 = 0,   f = tanh or ReLU
+    y_t = g(W_hy h_t + b_y),                  g = ordered quantiles
+
+`cell="rnn"` is exactly this network (torch keeps b_h as a sum of two); "gru" and "lstm" are its gated
+forms. The network maps sequence to sequence: every step has an output.
+
+B windows, T steps, F inputs, U hidden units, K horizons, L quantile levels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from forecasting.config import NetworkConfig
+
+_CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+_DEGREES = 5  # of freedom of the Student-t prior: daily returns have fat tails
+_MEDIAN = 0.05  # how far an output of one moves the median, in volatilities
+
+
+class OrderedQuantiles(nn.Module):
+    """g: raw outputs to quantiles that cannot cross, for any weights.
+
+    Upwards and downwards from the median, each quantile is the one before plus e^s times a softplus gap.
+    With all raw outputs zero the quantiles are those of a Student-t with unit variance.
+
+    Parameters
+    ----------
+    levels : L ascending quantile levels, 0.5 in their middle
+    """
+
+    gaps: Tensor
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        super().__init__()
+        prior = torch.tensor(stats.t.ppf(levels, _DEGREES) * ((_DEGREES - 2) / _DEGREES) ** 0.5)
+        # softplus(gap) is the prior's gap: its inverse is log(expm1(x))
+        self.register_buffer("gaps", torch.log(torch.expm1(prior.diff())).float(), persistent=False)
+        self.middle = len(levels) // 2
+        self.raw = len(levels) + 1  # median, log scale, L - 1 gaps
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Map (..., L + 1) to quantiles (..., L)."""
+        scale = torch.exp(raw[..., 1:2])
+        median = _MEDIAN * raw[..., :1] * scale
+        gaps = scale * nn.functional.softplus(raw[..., 2:] + self.gaps)
+        above = median + gaps[..., self.middle :].cumsum(-1)
+        below = median - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
+        return torch.cat([below, median, above], -1)
+
+
+class QuantileNetwork(nn.Module):
+    """A recurrent network with an ordered quantile head at every step.
+
+    Parameters
+    ----------
+    config
+    inputs : F
+    horizons : K
+    levels : L quantile levels
+    """
+
+    def __init__(self, config: NetworkConfig, inputs: int, horizons: int, levels: Sequence[float]) -> None:
+        super().__init__()
+        options = {"nonlinearity": config.nonlinearity} if config.cell == "rnn" else {}
+        self.recurrence = _CELLS[config.cell](
+            inputs, config.hidden, num_layers=config.layers, batch_first=True, **options
+        )
+        self.quantiles = OrderedQuantiles(levels)
+        self.horizons = horizons
+        outputs = horizons * self.quantiles.raw
+        self.head = nn.Linear(config.hidden, outputs)  # W_hy, b_y
+        self.skip = nn.Linear(inputs, outputs, bias=False)  # what is linear in x_t need not pass through h_t
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.skip.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (B, T, F) to quantiles (B, T, K, L), in units of each horizon's volatility scale."""
+        h, _ = self.recurrence(x)  # (B, T, U)
+        raw = self.head(h) + self.skip(x)  # (B, T, K * (L + 1))
+        return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw)))

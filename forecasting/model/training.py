@@ -1,0 +1,109 @@
+"""Fit a network by backpropagation through time: every step of a window after its burn-in is supervised."""
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from forecasting.config import Progress, TrainingConfig, no_progress
+from forecasting.errors import ModelError
+from forecasting.model.losses import pinball_loss
+from forecasting.model.windows import TrainingSet, window_starts
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training windows: mean loss, mean gradient norm before clipping, seconds."""
+
+    loss: float
+    gradient_norm: float
+    seconds: float
+
+
+def train_network(
+    network: nn.Module,
+    data: TrainingSet,
+    levels: Tensor,
+    config: TrainingConfig,
+    progress: Progress = no_progress,
+) -> list[Epoch]:
+    """Train in place and return the history; the network ends with the moving average of its weights.
+
+    Deterministic for a seed, data and kind of machine: one thread, its own random generators.
+
+    Raises
+    ------
+    ModelError
+        The loss is no longer a finite number.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # faster than two for steps this small, and the same sums every time
+    try:
+        return _train(network, data, levels, config, progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(
+    network: nn.Module, data: TrainingSet, levels: Tensor, config: TrainingConfig, progress: Progress
+) -> list[Epoch]:
+    noise = torch.Generator().manual_seed(config.seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps)
+    averaged = copy.deepcopy(network)
+    history: list[Epoch] = []
+    losses: list[float] = []
+    norms: list[float] = []
+    began = time.perf_counter()
+
+    network.train()
+    for step, (epoch_ends, inputs, targets) in enumerate(_batches(data, config), 1):
+        noisy = inputs + config.input_noise * torch.randn(inputs.shape, generator=noise)
+        quantiles = network(noisy)[:, config.burn_in :]
+        loss = pinball_loss(quantiles, targets[:, config.burn_in :], levels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # through all steps of the window
+        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise ModelError(
+                f"training diverged at step {step} of {config.steps}: the loss is {loss.item()}; next: train with "
+                "another --seed or --cell, or a smaller learning rate"
+            )
+        optimizer.step()
+        schedule.step()
+        _average(averaged, network, min(config.average, step / (step + 10)))
+        losses.append(loss.item())
+        norms.append(norm.item())
+        progress("train", step, config.steps)
+        if epoch_ends or step == config.steps:
+            history.append(Epoch(float(np.mean(losses)), float(np.mean(norms)), time.perf_counter() - began))
+            losses, norms, began = [], [], time.perf_counter()
+    network.load_state_dict(averaged.state_dict())
+    network.eval()
+    return history
+
+
+def _batches(data: TrainingSet, config: TrainingConfig) -> Iterator[tuple[bool, Tensor, Tensor]]:
+    """Yield (whether the epoch ends, inputs (B, T, F), targets (B, T, K)), `config.steps` times."""
+    inputs = data.inputs.unfold(0, config.window, 1).transpose(1, 2)  # views: (N - T + 1, T, F)
+    targets = data.targets.unfold(0, config.window, 1).transpose(1, 2)
+    rng = np.random.default_rng(config.seed)
+    step = 0
+    while True:
+        starts = window_starts(data.lengths, config.window, config.window - config.burn_in, rng)
+        for begin in range(0, len(starts), config.batch_size):
+            chosen = torch.from_numpy(starts[begin : begin + config.batch_size])
+            yield begin + config.batch_size >= len(starts), inputs[chosen], targets[chosen]
+            step += 1
+            if step == config.steps:
+                return
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    for mean, weight in zip(averaged.parameters(), network.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)

@@ -1,0 +1,84 @@
+"""From series to the tensors a network trains on: inputs, scaled targets, window positions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from forecasting.bars import PriceSeries
+from forecasting.errors import TooFewBars
+from forecasting.model.features import WARM_UP, make_features
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """All series of a universe, end to end.
+
+    Parameters
+    ----------
+    inputs : float32 (N, F), standardised; N rows of all series in turn
+    targets : float32 (N, K), log return to each of K horizons over scale x sqrt(horizon); NaN where the
+        target session lies beyond the series
+    lengths : rows of each series; a window never crosses from one to the next
+    mean, std : float32 (F,), of the inputs before they were standardised
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    lengths: tuple[int, ...]
+    mean: torch.Tensor
+    std: torch.Tensor
+
+
+def scaled_targets(series: PriceSeries, scale: np.ndarray, horizons: Sequence[int]) -> np.ndarray:
+    """Return log returns (bars, K) over the volatility scale of each horizon, as known at the origin."""
+    return series.log_returns(horizons) / (scale[:, None] * np.sqrt(np.asarray(horizons)))
+
+
+def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], window: int) -> TrainingSet:
+    """Return the training set of a universe; series too short for one window are left out.
+
+    Every target lies within its series, so cutting the series at a session purges the training part of
+    all targets that end later.
+
+    Raises
+    ------
+    TooFewBars
+        No series is long enough.
+    """
+    needed = WARM_UP + window + max(horizons)
+    long_enough = [s for s in universe if len(s) >= needed]
+    if not long_enough:
+        longest = max((len(s) for s in universe), default=0)
+        raise TooFewBars(
+            f"the longest training history has {longest} bars: a window of {window} with a warm-up of {WARM_UP} and "
+            f"a horizon of {max(horizons)} needs {needed}; next: fetch a longer history, or ask for fewer "
+            "test sessions (--test-sessions) or a shorter --window"
+        )
+    inputs, targets = [], []
+    for series in long_enough:
+        features = make_features(series)
+        inputs.append(features.values[WARM_UP:])
+        targets.append(scaled_targets(series, features.scale, horizons)[WARM_UP:])
+    stacked = torch.from_numpy(np.concatenate(inputs))
+    std, mean = torch.std_mean(stacked, dim=0)
+    std = std.clamp(min=1e-6)
+    return TrainingSet(
+        (stacked - mean) / std,
+        torch.from_numpy(np.concatenate(targets).astype("float32")),
+        tuple(len(x) for x in inputs),
+        mean,
+        std,
+    )
+
+
+def window_starts(lengths: Sequence[int], window: int, stride: int, rng: np.random.Generator) -> np.ndarray:
+    """Return where windows begin, `stride` apart in each series from a random offset, in random order."""
+    starts, begin = [], 0
+    for length in lengths:
+        last = length - window  # the last start that still fits
+        offset = int(rng.integers(min(stride, last + 1)))
+        starts.append(begin + np.arange(offset, last + 1, stride))
+        begin += length
+    return rng.permutation(np.concatenate(starts))

@@ -1,0 +1,164 @@
+"""Market time: which days are sessions, when they close, which session lies h ahead.
+
+A session is a trading day of an exchange, a tz-naive date (`datetime64[us]`, midnight). Instants are
+tz-aware UTC. Calendars are those of `exchange_calendars`, by name; beyond the range for which an
+exchange has published its holidays, weekdays are used and flagged as estimated.
+"""
+
+import re
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+SETTLING = timedelta(minutes=60)
+"""A bar is complete this long after its session's close."""
+
+_FIRST, _LAST = "1990-01-01", "2035-12-31"
+_CRYPTO = re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|USDT|BTC|ETH)")
+_INDICES = {"^FTSE": "XLON", "^N225": "XTKS", "^HSI": "XHKG", "^GDAXI": "XETR"}
+_SUFFIXES = {
+    "L": "XLON", "T": "XTKS", "HK": "XHKG", "DE": "XETR", "F": "XFRA", "PA": "XPAR", "AS": "XAMS",
+    "BR": "XBRU", "MI": "XMIL", "MC": "XMAD", "SW": "XSWX", "ST": "XSTO", "OL": "XOSL", "CO": "XCSE",
+    "HE": "XHEL", "TO": "XTSE", "V": "XTSE", "AX": "XASX", "NZ": "XNZE", "SS": "XSHG", "SZ": "XSHG",
+    "KS": "XKRX", "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "NS": "XBOM", "BO": "XBOM",
+    "SA": "BVMF", "MX": "XMEX", "JO": "XJSE", "TA": "XTAE", "IS": "XIST", "WA": "XWAR", "VI": "XWBO",
+    "LS": "XLIS", "IR": "XDUB", "BK": "XBKK", "JK": "XIDX", "KL": "XKLS", "SR": "XSAU",
+}  # fmt: skip
+
+
+def calendar_of(symbol: str) -> str:
+    """Return the exchange calendar's name for a symbol in Yahoo's notation.
+
+    >>> calendar_of("AAPL"), calendar_of("VOD.L"), calendar_of("BTC-USD"), calendar_of("BRK-B")
+    ('XNYS', 'XLON', '24/7', 'XNYS')
+    """
+    if symbol in _INDICES:
+        return _INDICES[symbol]
+    if symbol.endswith("=X"):
+        return "24/5"
+    if symbol.endswith("=F"):
+        return "CMES"
+    if _CRYPTO.fullmatch(symbol):
+        return "24/7"
+    return _SUFFIXES.get(symbol.rpartition(".")[2], "XNYS") if "." in symbol else "XNYS"
+
+
+@lru_cache(maxsize=64)
+def _calendar(name: str) -> Any:
+    import exchange_calendars as ec
+
+    kind = type(ec.get_calendar(name))
+    first, last = kind.bound_min(), kind.bound_max()
+    start = max(pd.Timestamp(_FIRST), first) if first is not None else _FIRST
+    end = min(pd.Timestamp(_LAST), last) if last is not None else _LAST
+    return ec.get_calendar(name, start=start, end=end)
+
+
+@lru_cache(maxsize=64)
+def calendar_sessions(calendar: str) -> pd.DatetimeIndex:
+    """Return every recorded session of a calendar, ascending."""
+    return _calendar(calendar).sessions.as_unit("us")
+
+
+def are_sessions(calendar: str, days: pd.DatetimeIndex) -> np.ndarray:
+    """Return, per date, whether it is a session; outside the recorded range, whether it is a weekday."""
+    recorded = calendar_sessions(calendar)
+    outside = (days < recorded[0]) | (days > recorded[-1])
+    weekday = (days.dayofweek < 5) | (calendar == "24/7")
+    return np.where(outside, weekday, days.isin(recorded))
+
+
+def is_session(calendar: str, day: pd.Timestamp) -> bool:
+    """Return whether a date is a session.
+
+    >>> is_session("XNYS", pd.Timestamp("2019-01-21"))  # Martin Luther King Day
+    False
+    """
+    return bool(are_sessions(calendar, pd.DatetimeIndex([day]))[0])
+
+
+def session_close(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
+    """Return the UTC instant at which a session closes; outside the recorded range, midnight after it."""
+    recorded = _calendar(calendar)
+    if session in recorded.sessions:
+        return recorded.session_close(session).as_unit("us")
+    return (session + pd.Timedelta(days=1)).tz_localize("UTC").as_unit("us")
+
+
+def session_open(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
+    """Return the UTC instant at which a session opens; outside the recorded range, its midnight."""
+    recorded = _calendar(calendar)
+    if session in recorded.sessions:
+        return recorded.session_open(session).as_unit("us")
+    return session.tz_localize("UTC").as_unit("us")
+
+
+def last_complete_session(calendar: str, now: pd.Timestamp, settling: timedelta = SETTLING) -> pd.Timestamp:
+    """Return the last session whose bar is complete at the UTC instant `now`.
+
+    >>> last_complete_session("XNYS", pd.Timestamp("2018-12-31 21:30", tz="UTC")).date().isoformat()
+    '2018-12-28'
+    >>> last_complete_session("XNYS", pd.Timestamp("2018-12-31 22:00", tz="UTC")).date().isoformat()
+    '2018-12-31'
+    """
+    recorded = _calendar(calendar)
+    closes = recorded.closes
+    n = int(pd.DatetimeIndex(closes).searchsorted(now - settling, side="right"))
+    return closes.index[n - 1].as_unit("us")
+
+
+def target_sessions(calendar: str, origin: pd.Timestamp, horizon: int) -> tuple[pd.DatetimeIndex, np.ndarray]:
+    """Return the sessions 1..horizon ahead of an origin, and which of them are estimated.
+
+    The origin need not be a session itself; targets are strictly after it.
+
+    Returns
+    -------
+    sessions : DatetimeIndex, length `horizon`
+    estimated : bool array, length `horizon`
+        True where the exchange's holidays are not yet published and a weekday stands in.
+
+    Examples
+    --------
+    >>> days, estimated = target_sessions("XNYS", pd.Timestamp("2018-12-31"), 2)
+    >>> [d.date().isoformat() for d in days], bool(estimated.any())
+    (['2019-01-02', '2019-01-03'], False)
+    """
+    recorded = calendar_sessions(calendar)
+    begin = int(recorded.searchsorted(origin, side="right"))
+    known = recorded[begin : begin + horizon]
+    missing = horizon - len(known)
+    if missing:
+        last = max(origin, recorded[-1])
+        frequency = "D" if calendar == "24/7" else "B"
+        weekdays = pd.date_range(last + pd.Timedelta(days=1), periods=missing, freq=frequency).as_unit("us")
+        known = known.append(weekdays)
+    return known, np.arange(horizon) >= horizon - missing
+
+
+def target_session(calendar: str, origin: pd.Timestamp, horizon: int) -> pd.Timestamp:
+    """Return the session `horizon` (1-based) ahead of an origin."""
+    return target_sessions(calendar, origin, horizon)[0][-1]
+
+
+def session_numbers(calendar: str, sessions: pd.DatetimeIndex) -> np.ndarray:
+    """Return each session's position on its calendar, so that b - a counts sessions between bars.
+
+    Before the recorded range every bar counts as one session, after it every weekday does.
+
+    Returns
+    -------
+    int64 array, strictly increasing for ascending distinct sessions
+    """
+    recorded = calendar_sessions(calendar)
+    numbers = recorded.searchsorted(sessions).astype("int64")
+    before = int((sessions < recorded[0]).sum())
+    numbers[:before] = np.arange(-before, 0)
+    after = sessions > recorded[-1]
+    last, later = (days.to_numpy().astype("datetime64[D]") for days in (recorded[-1:], sessions[after]))
+    mask = "1111111" if calendar == "24/7" else "1111100"
+    numbers[after] = len(recorded) - 1 + np.busday_count(last[0], later, weekmask=mask)
+    return numbers

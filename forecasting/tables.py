@@ -1,0 +1,48 @@
+"""Delta tables: append rows, read them back. Who writes holds the workspace's lock."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable, write_deltalake
+
+from forecasting.errors import WorkspaceError
+
+
+def append_rows(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
+    """Append a frame's rows to a table in one commit; the table is created with the first ones."""
+    table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    try:
+        write_deltalake(str(path), table, mode="append")
+    except OSError as error:
+        raise WorkspaceError(
+            f"table {path} cannot be written ({error}); nothing was added; next: check free space and permissions"
+        ) from error
+
+
+def read_rows(
+    path: Path,
+    schema: pa.Schema,
+    isin: Mapping[str, Sequence[str]] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return a table's rows as a frame, those alone whose columns hold one of the values in `isin`.
+
+    Dates come back as `datetime64[us]`, instants as UTC. A table that does not exist is empty.
+    """
+    names = list(columns or schema.names)
+    if not DeltaTable.is_deltatable(str(path)):
+        table = pa.schema([schema.field(n) for n in names]).empty_table()
+    else:
+        condition = None
+        for column, values in (isin or {}).items():
+            test = ds.field(column).isin(list(values))
+            condition = test if condition is None else condition & test
+        table = DeltaTable(str(path)).to_pyarrow_dataset().to_table(columns=names, filter=condition)
+    frame = table.to_pandas(date_as_object=False)
+    for field in schema:
+        if field.name in names and (pa.types.is_date(field.type) or pa.types.is_timestamp(field.type)):
+            frame[field.name] = frame[field.name].dt.as_unit("us")
+    return frame

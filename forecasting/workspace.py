@@ -1,0 +1,150 @@
+"""The workspace: every path, the lock, atomic writes, the format number and the revision.
+
+A workspace is a folder. Reading never creates or changes it. Whoever writes holds `lock()` and ends
+with `publish()`, which raises the revision by one: readers cache by revision.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forecasting.errors import WorkspaceBusy, WorkspaceError, WorkspaceNewer
+
+FORMAT = 1
+WORKSPACE_VARIABLE = "STOCKCAST_WORKSPACE"
+
+
+def find_workspace(asked: str | Path | None = None) -> Path:
+    """Return the folder to use: the one asked for, else the variable's, the checkout's, the user's."""
+    if asked:
+        return Path(asked).expanduser().resolve()
+    if from_environment := os.environ.get(WORKSPACE_VARIABLE):
+        return Path(from_environment).expanduser().resolve()
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "data" / "README.md").is_file():
+        return checkout / "data"
+    from platformdirs import user_data_path
+
+    return user_data_path("tickercast", appauthor=False)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as handle:
+            handle.write(content.encode() if isinstance(content, str) else content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically."""
+    write_atomic(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+class Workspace:
+    """A workspace folder, which need not exist yet.
+
+    Parameters
+    ----------
+    root
+        The folder; `find_workspace` chooses one.
+
+    Raises
+    ------
+    WorkspaceError
+        The path is not a folder, or its `workspace.json` cannot be read.
+    WorkspaceNewer
+        It was written by a newer tickercast.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise WorkspaceError(f"workspace {self.root} is a file: a workspace is a folder; next: --workspace FOLDER")
+        self.prices = self.root / "prices"
+        self.ledger = self.root / "ledger"
+        self.models = self.root / "models"
+        self.backtests = self.root / "backtests"
+        self.exports = self.root / "exports"
+        self.jobs = self.root / "jobs"
+        self._state()
+
+    def _state(self) -> dict[str, int]:
+        path = self.root / "workspace.json"
+        try:
+            state = json.loads(path.read_text())
+            found = int(state["format"])
+            revision = int(state["revision"])
+        except FileNotFoundError:
+            return {"format": FORMAT, "revision": 0}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"{path} cannot be read ({error}): it holds the format and revision of the workspace; "
+                "next: restore it, or choose another folder with --workspace"
+            ) from error
+        if found > FORMAT:
+            raise WorkspaceNewer(
+                f"workspace {self.root} has format {found}, this tickercast knows up to {FORMAT}; "
+                "next: pip install --upgrade tickercast, or choose another folder with --workspace"
+            )
+        return {"format": found, "revision": revision}
+
+    @property
+    def revision(self) -> int:
+        """How often the workspace has been published; 0 where nothing has been."""
+        return self._state()["revision"]
+
+    def publish(self) -> int:
+        """Tell readers that something changed; return the new revision."""
+        revision = self.revision + 1
+        write_json(self.root / "workspace.json", {"format": FORMAT, "revision": revision})
+        return revision
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for writing; a folder created for it goes again if nothing was published.
+
+        Raises
+        ------
+        WorkspaceBusy
+            Another process holds it.
+        WorkspaceError
+            The folder cannot be written.
+        """
+        from filelock import FileLock, Timeout
+
+        created = [p for p in (self.root, *self.root.parents) if not p.exists()]
+        path = self.root / ".lock"
+        new_lock = not path.exists()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path, timeout=0)
+            lock.acquire()
+        except Timeout as error:
+            raise WorkspaceBusy(
+                f"another tickercast is writing to {self.root}: one writer at a time; next: try again when it "
+                "has ended (tickercast status reads meanwhile)"
+            ) from error
+        except OSError as error:
+            raise WorkspaceError(
+                f"workspace {self.root} cannot be written ({error.strerror or error}); next: check its "
+                "permissions and free space, or choose another folder with --workspace"
+            ) from error
+        try:
+            yield
+        finally:
+            if new_lock and not (self.root / "workspace.json").exists():
+                path.unlink(missing_ok=True)
+            lock.release()
+            for folder in created:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
