@@ -1,0 +1,48 @@
+"""tickercast's engine: `from forecasting import ...`.
+
+The public names, resolved when first used: importing this package loads neither torch nor pandas.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "forecasting.bars": ["Instrument", "PriceSeries", "make_series", "normalize_bars", "validate_bars"],
+    "forecasting.charts": ["forecast_figure"],
+    "forecasting.config": [
+        "LEVELS",
+        "REPORT_HORIZONS",
+        "BacktestConfig",
+        "CalibrationConfig",
+        "NetworkConfig",
+        "Recipe",
+        "TrainingConfig",
+    ],
+    "forecasting.errors": ["TickercastError"],
+    "forecasting.evaluation.baselines": ["RandomWalk", "make_baselines"],
+    "forecasting.evaluation.report": ["BacktestReport", "Verdict", "find_report", "load_report", "save_backtest"],
+    "forecasting.evaluation.walkforward": ["Backtest", "score_backtest", "walk_forward"],
+    "forecasting.exports": ["csv_text", "long_table", "wide_table"],
+    "forecasting.forecasts": ["Forecast", "Forecaster", "RollingForecast"],
+    "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
+    "forecasting.jobs": ["Universe", "fetch_prices", "issue_forecasts", "run_job", "train_model"],
+    "forecasting.ledger": ["Ledger", "forecast_of"],
+    "forecasting.model.bundle": ["load_model", "save_model"],
+    "forecasting.model.forecaster": ["RNNForecaster"],
+    "forecasting.registry": ["Registry"],
+    "forecasting.store": ["PriceStore"],
+    "forecasting.workspace": ["Workspace", "find_workspace"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'forecasting' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

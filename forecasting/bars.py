@@ -21,6 +21,7 @@ BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
 EVENT_COLUMNS = ["symbol", "session", "kind", "value"]
 EVENT_KINDS = ("split", "dividend")
 
+EMBEDDED_SOURCES = ("sample", "synthetic")
 SYMBOL_RULE = r"^\^?[A-Z0-9][A-Z0-9.&=\-]{0,19}$"
 
 
@@ -57,6 +58,11 @@ class Instrument:
     calendar: str
     currency: str = "USD"
     time_zone: str = "America/New_York"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether its history is fixed and ends in the past, so that every forecast of it is a replay."""
+        return self.source in EMBEDDED_SOURCES
 
     @classmethod
     def from_symbol(cls, symbol: str, source: str = "python") -> "Instrument":

@@ -66,7 +66,7 @@ class TrainingConfig:
 
     window: int = 120  # sessions per training window
     burn_in: int = 60  # leading steps of a window that carry state but no loss
-    steps: int = 400  # optimiser steps; a fixed number generalised better than early stopping
+    epochs: int = 10  # a fixed number generalised better than stopping on a validation year
     batch_size: int = 64  # windows per step
     learning_rate: float = 3e-3  # peak of the one-cycle schedule
     weight_decay: float = 1e-2
@@ -76,7 +76,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_positive(self, "window", "burn_in", "steps", "batch_size")
+        _require_positive(self, "window", "burn_in", "epochs", "batch_size")
         _require(
             self.burn_in < self.window,
             f"window {self.window} with burn_in {self.burn_in}",

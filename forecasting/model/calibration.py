@@ -2,7 +2,7 @@
 
 For every horizon and quantile level an offset is added to the network's quantile, in units of the
 volatility scale. Whenever an outcome falls above its corrected quantile the offset rises by
-rate x level, whenever it falls below it sinks by rate x (1 - level), so that in the long run the share
+step x level, whenever it falls below it sinks by step x (1 - level), step = rate / sqrt(horizon), so that in the long run the share
 below is the level (quantile tracking: Gibbs and Candes, 2021; Angelopoulos, Candes and Tibshirani, 2023).
 The tracking starts at zero on the first session that was kept out of training; it is the same pass in a
 backtest and when serving. It is pooled: one offset for all symbols, moved by their mean.
@@ -51,6 +51,8 @@ def track_offsets(
     dates = pd.DatetimeIndex(sorted(set().union(*(r.origins for r in rows))))
     horizon, n_levels = rows[0].quantiles.shape[1:]
     offset = np.zeros((horizon, n_levels))
+    # outcomes of h sessions overlap: h of them say as much as one, so each says less
+    step = rate / np.sqrt(np.arange(1, horizon + 1))[:, None]
     in_force = np.empty((len(dates), horizon, n_levels))
     # the flat (row, horizon) outcomes of all symbols, ordered by the date on which they are known
     known = np.concatenate([r.matures.ravel() for r in rows])
@@ -69,7 +71,7 @@ def track_offsets(
             below = outcomes[chosen, None] <= quantiles[chosen] + offset[h]
             moved, count = np.zeros_like(offset), np.bincount(h, minlength=horizon)
             np.add.at(moved, h, levels - below)
-            offset += rate * moved / np.maximum(count, 1)[:, None]
+            offset += step * moved / np.maximum(count, 1)[:, None]
         begin = end
         in_force[i] = offset
     return dates, in_force

@@ -16,7 +16,7 @@ from forecasting.bars import PriceSeries
 WARM_UP = 60
 """Leading bars of a history that get no features: the volatility estimates are not settled there."""
 
-_SCALE_HALF_LIFE = 15  # sessions; the volatility that returns and targets are divided by
+_HALF_LIFE = 15  # sessions; of the daily volatility that returns are divided by
 _LADDER = (3, 10, 30, 100, 250)  # half-lives, in sessions, from days to a year
 _SQUARES = (10, 50)
 _CLIP = 8.0  # a return beyond eight daily standard deviations says no more than eight
@@ -32,7 +32,7 @@ class _Moves:
     log_close: pd.Series
     g: pd.Series  # range variance: Parkinson's estimate of the session, plus the squared gap
     variance: pd.Series  # exponentially weighted mean of g
-    scale: pd.Series  # its square root: daily volatility, in log returns
+    scale: pd.Series  # square root of variance: daily volatility, in log returns
     volume: pd.Series
 
 
@@ -47,7 +47,7 @@ def _moves(series: PriceSeries) -> _Moves:
     gap = (log["open"] - log["close"].shift()).fillna(0.0)
     # Parkinson (1980): E[(log high - log low)^2] = 4 log 2 x variance
     g = (log["high"] - log["low"]) ** 2 / (4 * np.log(2)) + gap**2 + _FLOOR
-    variance = _ewma(g, _SCALE_HALF_LIFE)
+    variance = _ewma(g, _HALF_LIFE)
     return _Moves(r, gap, log["close"], g, variance, np.sqrt(variance), bars["volume"])
 
 
@@ -78,25 +78,30 @@ GROUPS: dict[str, Callable[[_Moves], dict[str, pd.Series]]] = {
 
 @dataclass(frozen=True)
 class Features:
-    """Inputs and scale of one symbol, aligned with its bars.
+    """Inputs of one symbol, aligned with its bars.
 
     Parameters
     ----------
     names : length F
     values : float32 (bars, F); NaN in the first `WARM_UP` rows
-    scale : float64 (bars,), daily volatility in log returns; a horizon's scale is scale x sqrt(h)
+    log_variances : float64 (bars, P), regressors of the volatility scale
+    range_variance : float64 (bars,), the session's own variance as its range and gap show it
     """
 
     names: tuple[str, ...]
     values: np.ndarray[Any, np.dtype[np.float32]]
-    scale: np.ndarray[Any, np.dtype[np.float64]]
+    log_variances: np.ndarray
+    range_variance: np.ndarray
 
 
 def make_features(series: PriceSeries) -> Features:
     """Return the inputs of every session of a series; row t knows nothing after bar t."""
-    moves = _moves(series)
-    columns = {name: x for group in GROUPS.values() for name, x in group(moves).items()}
+    m = _moves(series)
+    columns = {name: x for group in GROUPS.values() for name, x in group(m).items()}
     # a copy: pandas hands out read-only memory, which torch must not write to
     values = pd.DataFrame(columns).fillna(0.0).to_numpy("float32", copy=True)
     values[:WARM_UP] = np.nan
-    return Features(tuple(columns), values, moves.scale.to_numpy("float64", copy=True))
+    regressors = [np.log(_ewma(m.g, k)) for k in _LADDER]
+    regressors += [np.log(_ewma(m.r**2, k) + _FLOOR) for k in _SQUARES]
+    regressors += [np.log(m.g), m.r.clip(upper=0) / m.scale]
+    return Features(tuple(columns), values, np.column_stack(regressors), m.g.to_numpy(dtype="float64", copy=True))

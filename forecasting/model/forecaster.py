@@ -15,6 +15,7 @@ from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, apply_offsets, track_offsets
 from forecasting.model.features import GROUPS, WARM_UP, make_features
 from forecasting.model.networks import QuantileNetwork
+from forecasting.model.scale import HarScale
 from forecasting.model.training import Epoch, train_network
 from forecasting.model.windows import make_training_set
 from forecasting.sessions import session_close
@@ -28,6 +29,7 @@ class FittedModel:
     ----------
     network : in evaluation mode
     mean, std : float32 (F,), of the training inputs
+    scale : the volatility scale of each horizon
     universe : symbols it was trained on
     trained_until : the last session any input or target of the training part came from
     first_session, fitted_until : range of the bars that `fit` was handed
@@ -38,6 +40,7 @@ class FittedModel:
     network: QuantileNetwork
     mean: torch.Tensor
     std: torch.Tensor
+    scale: HarScale
     universe: tuple[str, ...]
     trained_until: pd.Timestamp
     first_session: pd.Timestamp
@@ -112,6 +115,7 @@ class RNNForecaster:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
             network = QuantileNetwork(recipe.network, data.inputs.shape[1], len(horizons), recipe.levels)
+        network.start_at(data.targets)
         history = train_network(
             network, data, torch.tensor(recipe.levels, dtype=torch.float32), recipe.training, progress
         )
@@ -119,6 +123,7 @@ class RNNForecaster:
             network,
             data.mean,
             data.std,
+            data.scale,
             tuple(sorted(series)),
             trained_until,
             dates[0],
@@ -178,7 +183,7 @@ class RNNForecaster:
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
         horizons = range(1, self.recipe.horizon + 1)
         quantiles = np.einsum("hk,tkl->thl", interpolation_weights(horizons), knots[begin - WARM_UP :])
-        scale = features.scale[begin:, None] * np.sqrt(np.asarray(horizons))
+        scale = self.model.scale(features)[begin:]
         ahead = series.bars_ahead(horizons)[begin:]
         matures = np.where(ahead >= 0, series.sessions.to_numpy()[ahead], np.datetime64("NaT"))
         outcomes = series.log_returns(horizons)[begin:] / scale

@@ -9,7 +9,7 @@ forms. The network maps sequence to sequence: every step has an output.
 B windows, T steps, F inputs, U hidden units, K horizons, L quantile levels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from scipy import stats
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from forecasting.config import NetworkConfig
 
-_CELLS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+_CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 _DEGREES = 5  # of freedom of the Student-t prior: daily returns have fat tails
+_UNIT = ((_DEGREES - 2) / _DEGREES) ** 0.5  # makes its variance one
+_PRIOR_SIZE = float(stats.t.expect(abs, (_DEGREES,))) * _UNIT  # its mean absolute value
 _MEDIAN = 0.05  # how far an output of one moves the median, in volatilities
 
 
@@ -37,7 +39,7 @@ class OrderedQuantiles(nn.Module):
 
     def __init__(self, levels: Sequence[float]) -> None:
         super().__init__()
-        prior = torch.tensor(stats.t.ppf(levels, _DEGREES) * ((_DEGREES - 2) / _DEGREES) ** 0.5)
+        prior = torch.tensor(stats.t.ppf(levels, _DEGREES) * _UNIT)
         # softplus(gap) is the prior's gap: its inverse is log(expm1(x))
         self.register_buffer("gaps", torch.log(torch.expm1(prior.diff())).float(), persistent=False)
         self.middle = len(levels) // 2
@@ -78,6 +80,12 @@ class QuantileNetwork(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         nn.init.zeros_(self.skip.weight)
+
+    @torch.no_grad()
+    def start_at(self, targets: Tensor) -> None:
+        """Set the head's biases so that the untrained network has the mean size of targets (N, K)."""
+        sizes = targets.abs().nanmean(0) / _PRIOR_SIZE
+        self.head.bias.view(self.horizons, -1)[:, 1] = sizes.log()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs (B, T, F) to quantiles (B, T, K, L), in units of each horizon's volatility scale."""

@@ -2,7 +2,6 @@
 
 import copy
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,56 +50,45 @@ def train_network(
 def _train(
     network: nn.Module, data: TrainingSet, levels: Tensor, config: TrainingConfig, progress: Progress
 ) -> list[Epoch]:
+    rng = np.random.default_rng(config.seed)
+    stride = config.window - config.burn_in  # each epoch supervises each step about once
+    epochs = [window_starts(data.lengths, config.window, stride, rng) for _ in range(config.epochs)]
+    steps = sum(-(-len(starts) // config.batch_size) for starts in epochs)
     noise = torch.Generator().manual_seed(config.seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
     averaged = copy.deepcopy(network)
+    inputs = data.inputs.unfold(0, config.window, 1).transpose(1, 2)  # views: (N - T + 1, T, F)
+    targets = data.targets.unfold(0, config.window, 1).transpose(1, 2)
     history: list[Epoch] = []
-    losses: list[float] = []
-    norms: list[float] = []
-    began = time.perf_counter()
-
+    step = 0
     network.train()
-    for step, (epoch_ends, inputs, targets) in enumerate(_batches(data, config), 1):
-        noisy = inputs + config.input_noise * torch.randn(inputs.shape, generator=noise)
-        quantiles = network(noisy)[:, config.burn_in :]
-        loss = pinball_loss(quantiles, targets[:, config.burn_in :], levels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # through all steps of the window
-        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise ModelError(
-                f"training diverged at step {step} of {config.steps}: the loss is {loss.item()}; next: train with "
-                "another --seed or --cell, or a smaller learning rate"
-            )
-        optimizer.step()
-        schedule.step()
-        _average(averaged, network, min(config.average, step / (step + 10)))
-        losses.append(loss.item())
-        norms.append(norm.item())
-        progress("train", step, config.steps)
-        if epoch_ends or step == config.steps:
-            history.append(Epoch(float(np.mean(losses)), float(np.mean(norms)), time.perf_counter() - began))
-            losses, norms, began = [], [], time.perf_counter()
+    for starts in epochs:
+        losses, norms, began = [], [], time.perf_counter()
+        for begin in range(0, len(starts), config.batch_size):
+            step += 1
+            chosen = torch.from_numpy(starts[begin : begin + config.batch_size])
+            x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
+            x = x + config.input_noise * torch.randn(x.shape, generator=noise)
+            loss = pinball_loss(network(x)[:, config.burn_in :], y[:, config.burn_in :], levels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # through all steps of the window
+            norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+            if not (torch.isfinite(loss) and torch.isfinite(norm)):
+                raise ModelError(
+                    f"training diverged at step {step} of {steps}: the loss is {loss.item()}; next: another --seed "
+                    "or --cell, or a smaller learning rate"
+                )
+            optimizer.step()
+            schedule.step()
+            _average(averaged, network, min(config.average, step / (step + 10)))
+            losses.append(loss.item())
+            norms.append(norm.item())
+            progress("train", step, steps)
+        history.append(Epoch(float(np.mean(losses)), float(np.mean(norms)), time.perf_counter() - began))
     network.load_state_dict(averaged.state_dict())
     network.eval()
     return history
-
-
-def _batches(data: TrainingSet, config: TrainingConfig) -> Iterator[tuple[bool, Tensor, Tensor]]:
-    """Yield (whether the epoch ends, inputs (B, T, F), targets (B, T, K)), `config.steps` times."""
-    inputs = data.inputs.unfold(0, config.window, 1).transpose(1, 2)  # views: (N - T + 1, T, F)
-    targets = data.targets.unfold(0, config.window, 1).transpose(1, 2)
-    rng = np.random.default_rng(config.seed)
-    step = 0
-    while True:
-        starts = window_starts(data.lengths, config.window, config.window - config.burn_in, rng)
-        for begin in range(0, len(starts), config.batch_size):
-            chosen = torch.from_numpy(starts[begin : begin + config.batch_size])
-            yield begin + config.batch_size >= len(starts), inputs[chosen], targets[chosen]
-            step += 1
-            if step == config.steps:
-                return
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 from forecasting.bars import PriceSeries
 from forecasting.errors import TooFewBars
 from forecasting.model.features import WARM_UP, make_features
+from forecasting.model.scale import HarScale, fit_scale
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,11 @@ class TrainingSet:
     Parameters
     ----------
     inputs : float32 (N, F), standardised; N rows of all series in turn
-    targets : float32 (N, K), log return to each of K horizons over scale x sqrt(horizon); NaN where the
+    targets : float32 (N, K), log return to each of K horizons over its volatility scale; NaN where the
         target session lies beyond the series
     lengths : rows of each series; a window never crosses from one to the next
     mean, std : float32 (F,), of the inputs before they were standardised
+    scale : the volatility scale, fitted on the same histories
     """
 
     inputs: torch.Tensor
@@ -29,11 +31,7 @@ class TrainingSet:
     lengths: tuple[int, ...]
     mean: torch.Tensor
     std: torch.Tensor
-
-
-def scaled_targets(series: PriceSeries, scale: np.ndarray, horizons: Sequence[int]) -> np.ndarray:
-    """Return log returns (bars, K) over the volatility scale of each horizon, as known at the origin."""
-    return series.log_returns(horizons) / (scale[:, None] * np.sqrt(np.asarray(horizons)))
+    scale: HarScale
 
 
 def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], window: int) -> TrainingSet:
@@ -56,20 +54,23 @@ def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], 
             f"a horizon of {max(horizons)} needs {needed}; next: fetch a longer history, or ask for fewer "
             "test sessions (--test-sessions) or a shorter --window"
         )
-    inputs, targets = [], []
-    for series in long_enough:
-        features = make_features(series)
-        inputs.append(features.values[WARM_UP:])
-        targets.append(scaled_targets(series, features.scale, horizons)[WARM_UP:])
-    stacked = torch.from_numpy(np.concatenate(inputs))
-    std, mean = torch.std_mean(stacked, dim=0)
+    features = [make_features(series) for series in long_enough]
+    scale = fit_scale(features, max(horizons))
+    columns = np.asarray(horizons) - 1
+    targets = [
+        (series.log_returns(horizons) / scale(f)[:, columns])[WARM_UP:]
+        for series, f in zip(long_enough, features, strict=True)
+    ]
+    inputs = torch.from_numpy(np.concatenate([f.values[WARM_UP:] for f in features]))
+    std, mean = torch.std_mean(inputs, dim=0)
     std = std.clamp(min=1e-6)
     return TrainingSet(
-        (stacked - mean) / std,
+        (inputs - mean) / std,
         torch.from_numpy(np.concatenate(targets).astype("float32")),
-        tuple(len(x) for x in inputs),
+        tuple(len(x) for x in targets),
         mean,
         std,
+        scale,
     )
 
 
