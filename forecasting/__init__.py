@@ -25,12 +25,13 @@ _HOMES = {
     "forecasting.exports": ["csv_text", "long_table", "wide_table"],
     "forecasting.forecasts": ["Forecast", "Forecaster", "RollingForecast"],
     "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
-    "forecasting.jobs": ["Universe", "fetch_prices", "issue_forecasts", "run_job", "train_model"],
+    "forecasting.jobs": ["backtest_model", "fetch_prices", "issue_forecasts", "run_job", "train_model"],
     "forecasting.ledger": ["Ledger", "forecast_of"],
     "forecasting.model.bundle": ["load_model", "save_model"],
     "forecasting.model.forecaster": ["RNNForecaster"],
     "forecasting.registry": ["Registry"],
     "forecasting.store": ["PriceStore"],
+    "forecasting.universe": ["Universe", "make_universe", "read_universe"],
     "forecasting.workspace": ["Workspace", "find_workspace"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -30,7 +30,10 @@ def long_table(rows: pd.DataFrame) -> pd.DataFrame:
             types = [("quantile", format(level, "g"), v) for level, v in zip(row["levels"], values, strict=True)]
             types += [("median", "", values[middle]), *(("mean", "", v) for v in mean)]
             parts += [(target, *t, row) for t in types]
-        parts += [("log_return", "pmf", "down", 1 - row["prob_up"], row), ("log_return", "pmf", "up", row["prob_up"], row)]
+        parts += [
+            ("log_return", "pmf", "down", 1 - row["prob_up"], row),
+            ("log_return", "pmf", "up", row["prob_up"], row),
+        ]
     return pd.DataFrame(
         [
             {

@@ -1,14 +1,15 @@
 """Jobs: order the steps over a workspace, record them, nothing else.
 
 Each job holds the workspace's lock while it runs and publishes after each step, so that readers always
-see a finished one. A symbol that fails is named and left out; the others go on.
+see a finished one. What breaks a rule is refused before anything is written. A symbol that fails is
+named and left out; the others go on.
 """
 
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,28 +21,22 @@ from forecasting.evaluation.baselines import make_baselines
 from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.exports import export_forecasts
-from forecasting.forecasts import Forecast, Forecaster
+from forecasting.forecasts import Forecast
 from forecasting.ingestion.collector import Collection, fetch_bars, make_provider
+from forecasting.ingestion.provider import Failed
 from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model, save_model
-from forecasting.model.forecaster import RNNForecaster, minimum_bars
+from forecasting.model.forecaster import RNNForecaster, minimum_bars, minimum_history
 from forecasting.registry import Registry
 from forecasting.sessions import last_complete_session
 from forecasting.store import PriceStore
+from forecasting.universe import Universe, make_universe
 from forecasting.workspace import Workspace, write_json
 
 
 @dataclass(frozen=True)
-class Universe:
-    """Symbols that share a model, under a name."""
-
-    name: str
-    symbols: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class FetchReport:
-    """What a fetch added, and why some symbols failed."""
+    """What a fetch added to the store, and the cause for each symbol that failed."""
 
     symbols: tuple[str, ...]
     added: int
@@ -50,8 +45,8 @@ class FetchReport:
 
 
 @dataclass(frozen=True)
-class IssueReport:
-    """What a forecast job issued."""
+class ForecastReport:
+    """What was issued: forecasts by symbol, new ledger rows, files, and the symbols left out or stale."""
 
     model_id: str
     forecasts: Mapping[str, Forecast]
@@ -67,6 +62,241 @@ class RunReport:
 
     universe: Universe
     fetched: FetchReport
+    model_id: str
     backtest: BacktestReport
-    issued: IssueReport
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    issued: ForecastReport
+
+
+class _Steps:
+    """Times the steps of a job and writes its record."""
+
+    def __init__(self, workspace: Workspace, verb: str, now: pd.Timestamp) -> None:
+        self._workspace = workspace
+        self._record = {"verb": verb, "started": now.isoformat(), "pid": os.getpid()}
+        self._path = workspace.jobs / f"{now:%Y%m%dT%H%M%S}-{verb}-{os.getpid()}.json"
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Run a step that writes; publish when it has ended well."""
+        began = time.perf_counter()
+        yield
+        self._seconds[name] = round(time.perf_counter() - began, 2)
+        write_json(self._path, {**self._record, "seconds": self._seconds})
+        self._workspace.publish()
+
+
+def fetch_prices(
+    workspace: Workspace,
+    source: str,
+    symbols: Sequence[str],
+    now: pd.Timestamp,
+    progress: Progress = no_progress,
+) -> FetchReport:
+    """Fetch what is missing into the store.
+
+    Raises
+    ------
+    FetchError
+        Every symbol failed; the workspace is as it was.
+    """
+    with workspace.lock():
+        store = PriceStore(workspace.prices)
+        collection = fetch_bars(make_provider(source), symbols, store, now, progress)
+        with _Steps(workspace, "fetch", now).step("fetch"):
+            return _store(store, collection, now)
+
+
+def train_model(
+    workspace: Workspace,
+    universe: Universe,
+    recipe: Recipe,
+    now: pd.Timestamp,
+    progress: Progress = no_progress,
+) -> str:
+    """Train one pooled model on stored prices, make it the universe's champion, and return its ID."""
+    with workspace.lock():
+        series = PriceStore(workspace.prices).read(universe.symbols, basis=recipe.price_basis)
+        with _Steps(workspace, "train", now).step("train"):
+            return _train(workspace, universe, series, recipe, now, progress)
+
+
+def backtest_model(
+    workspace: Workspace,
+    universe: Universe,
+    recipe: Recipe,
+    config: BacktestConfig,
+    now: pd.Timestamp,
+    progress: Progress = no_progress,
+) -> BacktestReport:
+    """Walk a recipe and the baselines forward over stored prices and write the report."""
+    with workspace.lock():
+        series = PriceStore(workspace.prices).read(universe.symbols, basis=recipe.price_basis)
+        with _Steps(workspace, "backtest", now).step("backtest"):
+            return _backtest(workspace, series, recipe, config, progress)
+
+
+def issue_forecasts(
+    workspace: Workspace,
+    symbols: Sequence[str],
+    now: pd.Timestamp,
+    model_id: str | None = None,
+) -> ForecastReport:
+    """Forecast with a model (the newest champion by default) into the ledger and the exports.
+
+    Parameters
+    ----------
+    symbols : none means the model's universe
+    """
+    with workspace.lock():
+        model_id = model_id or Registry(workspace.models).champion().model_id
+        forecaster = load_model(workspace.models, model_id)
+        with _Steps(workspace, "forecast", now).step("forecast"):
+            return _issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, now)
+
+
+def run_job(
+    workspace: Workspace,
+    source: str,
+    universe: Universe | None,
+    recipe: Recipe,
+    config: BacktestConfig,
+    now: pd.Timestamp,
+    progress: Progress = no_progress,
+) -> RunReport:
+    """Run the main job: fetch, train, backtest, forecast, export.
+
+    Parameters
+    ----------
+    universe : None means the source's own symbols
+
+    Raises
+    ------
+    FetchError, TooFewBars
+        Nothing can be forecast; the workspace is as it was.
+    """
+    provider = make_provider(source)
+    wanted = universe.symbols if universe else provider.symbols
+    with workspace.lock():
+        store = PriceStore(workspace.prices)
+        collection = _long_enough(fetch_bars(provider, wanted, store, now, progress), wanted, store, recipe, config)
+        universe = replace(
+            universe or make_universe(wanted), symbols=tuple(s for s in wanted if s not in collection.failures)
+        )
+        steps = _Steps(workspace, "run", now)
+        with steps.step("fetch"):
+            fetched = _store(store, collection, now)
+        series = store.read(universe.symbols, basis=recipe.price_basis)
+        with steps.step("train"):
+            model_id = _train(workspace, universe, series, recipe, now, progress)
+        with steps.step("backtest"):
+            backtest = _backtest(workspace, series, recipe, config, progress)
+        with steps.step("forecast"):
+            issued = _issue(workspace, load_model(workspace.models, model_id), model_id, universe.symbols, now)
+        return RunReport(universe, fetched, model_id, backtest, issued)
+
+
+def _store(store: PriceStore, collection: Collection, now: pd.Timestamp) -> FetchReport:
+    added = store.append(
+        collection.instruments.values(), collection.bars, collection.events, collection.quarantined, now
+    )
+    return FetchReport(
+        tuple(sorted(collection.instruments)),
+        added,
+        len(collection.quarantined),
+        {symbol: failed.cause for symbol, failed in collection.failures.items()},
+    )
+
+
+def _long_enough(
+    collection: Collection, wanted: Sequence[str], store: PriceStore, recipe: Recipe, config: BacktestConfig
+) -> Collection:
+    """Turn symbols whose history cannot fill a window into failures; refuse where none is left to test on."""
+    stored = store.summary().set_index("symbol")["bars"].to_dict()
+    fetched = collection.bars.groupby("symbol").size().to_dict()
+    # what was fetched overlaps what is stored by a few days: an upper bound is enough here
+    lengths = {s: stored.get(s, 0) + fetched.get(s, 0) for s in wanted if s not in collection.failures}
+    window, history = minimum_bars(recipe), minimum_history(recipe) + config.test_sessions
+    short = {
+        symbol: Failed(
+            symbol,
+            "too_few_bars",
+            f"{symbol} has {n} bars, a forecast needs {window}: the warm-up of its inputs and a window of "
+            f"{recipe.training.window}; next: leave it out, or a shorter --window",
+        )
+        for symbol, n in lengths.items()
+        if n < window
+    }
+    if len(short) == len(lengths):
+        raise TooFewBars("; ".join(failed.cause for failed in short.values()))
+    if (longest := max(lengths.values())) < history:
+        raise TooFewBars(
+            f"the longest history has {longest} bars: a test of {config.test_sessions} sessions after training and "
+            f"calibration needs {history}; next: fewer --test-sessions, or symbols with a longer history"
+        )
+    bars, events, quarantined = (
+        frame[~frame["symbol"].isin(short)] for frame in (collection.bars, collection.events, collection.quarantined)
+    )
+    instruments = {s: i for s, i in collection.instruments.items() if s not in short}
+    return Collection(instruments, bars, events, quarantined, {**collection.failures, **short})
+
+
+def _train(
+    workspace: Workspace,
+    universe: Universe,
+    series: Mapping[str, PriceSeries],
+    recipe: Recipe,
+    now: pd.Timestamp,
+    progress: Progress,
+) -> str:
+    model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
+    Registry(workspace.models).promote(universe.name, model_id, now, "newest training")
+    return model_id
+
+
+def _backtest(
+    workspace: Workspace,
+    series: Mapping[str, PriceSeries],
+    recipe: Recipe,
+    config: BacktestConfig,
+    progress: Progress,
+) -> BacktestReport:
+    makers = [lambda: RNNForecaster(recipe), *(lambda b=b: b for b in make_baselines(recipe.horizon, recipe.levels))]
+    backtest = walk_forward(makers, series, config, progress)
+    return save_backtest(backtest, score_backtest(backtest), recipe, config, workspace.backtests)
+
+
+def _issue(
+    workspace: Workspace, forecaster: RNNForecaster, model_id: str, symbols: Sequence[str], now: pd.Timestamp
+) -> ForecastReport:
+    store, model, recipe = PriceStore(workspace.prices), forecaster.model, forecaster.recipe
+    wanted = dict.fromkeys(symbols)
+    # the model's whole universe is read, so that its calibration does not depend on what is asked for
+    present = store.instruments()
+    series = store.read(sorted({*wanted, *(s for s in model.universe if s in present)}), basis=recipe.price_basis)
+    failures = {}
+    for symbol, s in list(series.items()):
+        if len(s) < minimum_bars(recipe):
+            failures[symbol] = f"{symbol} has {len(s)} bars, a forecast needs {minimum_bars(recipe)}"
+        elif s.sessions[-1] <= model.trained_until:
+            failures[symbol] = (
+                f"{symbol} has no bar after {model.trained_until.date()}, until when the model was trained"
+            )
+        else:
+            continue
+        del series[symbol]
+    if not series.keys() & wanted.keys():
+        raise DataError("; ".join(failures[s] for s in wanted) + "; next: tickercast fetch, or train again")
+    forecasts = {symbol: f for symbol, f in forecaster.forecast(series).items() if symbol in wanted}
+    stale = {
+        symbol: f"{symbol} was last seen on {f.origin.date()}, {expected.date()} is complete"
+        for symbol, f in forecasts.items()
+        if not f.instrument.embedded and f.origin < (expected := last_complete_session(f.instrument.calendar, now))
+    }
+    known_at = store.summary().set_index("symbol")["known_at"]
+    ledger = Ledger(workspace.ledger)
+    rows = ledger.issue(forecasts.values(), model_id, now, known_at.loc[sorted(forecasts)].max())
+    files = export_forecasts(ledger.latest(model_id=model_id), workspace.exports)
+    return ForecastReport(
+        model_id, forecasts, rows, tuple(files), {s: c for s, c in failures.items() if s in wanted}, stale
+    )

@@ -116,7 +116,9 @@ class Ledger:
         rows = self.read()
         head = _FIRST_HASH
         for expected, row in enumerate(rows.to_dict("records"), 1):
-            name = f"record {row['sequence']} ({row['symbol']}, origin {row['origin'].date()}, horizon {row['horizon']})"
+            name = (
+                f"record {row['sequence']} ({row['symbol']}, origin {row['origin'].date()}, horizon {row['horizon']})"
+            )
             if row["sequence"] != expected:
                 raise DataError(f"ledger: record {expected} is missing or stands twice; found {name}")
             if row["hash"] != _chained(head, row):
@@ -129,9 +131,7 @@ class Ledger:
         return (int(chain["sequence"].iloc[-1]), str(chain["hash"].iloc[-1])) if len(chain) else (0, _FIRST_HASH)
 
 
-def _rows(
-    forecast: Forecast, model_id: str, now: pd.Timestamp, data_as_of: pd.Timestamp
-) -> Iterable[dict[str, Any]]:
+def _rows(forecast: Forecast, model_id: str, now: pd.Timestamp, data_as_of: pd.Timestamp) -> Iterable[dict[str, Any]]:
     instrument = forecast.instrument
     as_of = session_close(instrument.calendar, forecast.origin) if instrument.embedded else now
     prob_up, expected = forecast.prob_up(), forecast.expected_price()

@@ -136,9 +136,7 @@ def _forecast_table(backtest: Backtest) -> pa.Table:
                         "origin": pa.array(np.repeat(rolling.origins.to_numpy().astype("datetime64[D]"), horizon)),
                         "horizon": np.tile(np.arange(1, horizon + 1, dtype="int32"), n),
                         "outcome": backtest.outcomes[symbol].ravel(),
-                        "values": pa.FixedSizeListArray.from_arrays(
-                            rolling.values.astype("float32").ravel(), levels
-                        ),
+                        "values": pa.FixedSizeListArray.from_arrays(rolling.values.astype("float32").ravel(), levels),
                     }
                 )
             )
@@ -158,9 +156,7 @@ def load_report(folder: Path) -> BacktestReport:
         scores = pd.read_csv(folder / "scores.csv")
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} holds no finished backtest ({error}); next: tickercast backtest") from error
-    return BacktestReport(
-        folder.name, tuple(content["universe"]), content["test_first"], content["test_last"], scores
-    )
+    return BacktestReport(folder.name, tuple(content["universe"]), content["test_first"], content["test_last"], scores)
 
 
 def find_report(backtests: Path, universe: Sequence[str]) -> BacktestReport | None:

@@ -2,10 +2,11 @@
 
 For every horizon and quantile level an offset is added to the network's quantile, in units of the
 volatility scale. Whenever an outcome falls above its corrected quantile the offset rises by
-step x level, whenever it falls below it sinks by step x (1 - level), step = rate / sqrt(horizon), so that in the long run the share
-below is the level (quantile tracking: Gibbs and Candes, 2021; Angelopoulos, Candes and Tibshirani, 2023).
-The tracking starts at zero on the first session that was kept out of training; it is the same pass in a
-backtest and when serving. It is pooled: one offset for all symbols, moved by their mean.
+step x level, whenever it falls below it sinks by step x (1 - level), so that in the long run the share
+below is the level (quantile tracking: Gibbs and Candes, 2021; Angelopoulos, Candes and Tibshirani,
+2023); step = rate / sqrt(horizon). The tracking starts at zero on the first session that was kept out
+of training; it is the same pass in a backtest and when serving. It is pooled: one offset for all
+symbols, moved by their mean.
 """
 
 from collections.abc import Sequence

@@ -59,6 +59,11 @@ def minimum_bars(recipe: Recipe) -> int:
     return WARM_UP + recipe.training.window
 
 
+def minimum_history(recipe: Recipe) -> int:
+    """Return how many bars the longest history of a universe needs before a model can be trained on it."""
+    return minimum_bars(recipe) + recipe.horizon + recipe.calibration.sessions
+
+
 class RNNForecaster:
     """A pooled recurrent quantile forecaster on bars by symbol.
 
