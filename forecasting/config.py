@@ -76,7 +76,8 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_positive(self, "window", "burn_in", "epochs", "batch_size")
+        _require(self.window >= 2, f"window {self.window}", "a window has at least 2 sessions; next: --window 120")
+        _require_positive(self, "burn_in", "epochs", "batch_size")
         _require(
             self.burn_in < self.window,
             f"window {self.window} with burn_in {self.burn_in}",

@@ -9,8 +9,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ from forecasting.bars import PriceSeries
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError, TooFewBars
 from forecasting.evaluation.baselines import make_baselines
-from forecasting.evaluation.report import BacktestReport, save_backtest
+from forecasting.evaluation.report import BacktestReport, load_report, save_backtest
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.exports import export_forecasts
 from forecasting.forecasts import Forecast
@@ -212,23 +213,23 @@ def _long_enough(
     collection: Collection, wanted: Sequence[str], store: PriceStore, recipe: Recipe, config: BacktestConfig
 ) -> Collection:
     """Turn symbols whose history cannot fill a window into failures; refuse where none is left to test on."""
-    stored = store.summary().set_index("symbol")["bars"].to_dict()
-    fetched = collection.bars.groupby("symbol").size().to_dict()
-    # what was fetched overlaps what is stored by a few days: an upper bound is enough here
-    lengths = {s: stored.get(s, 0) + fetched.get(s, 0) for s in wanted if s not in collection.failures}
-    window, history = minimum_bars(recipe), minimum_history(recipe) + config.test_sessions
+    stored = store.summary().set_index("symbol")
+    fetched = collection.bars.join(stored["last"], on="symbol")
+    new = fetched[~(fetched["session"] <= fetched["last"])].groupby("symbol").size()
+    lengths = {s: int(stored["bars"].get(s, 0) + new.get(s, 0)) for s in wanted if s not in collection.failures}
+    needed, history = minimum_bars(recipe), minimum_history(recipe) + config.test_sessions
+    rule = (
+        f"a forecast needs {needed} bars, the warm-up of its inputs and a window of {recipe.training.window}; next: "
+        "a shorter --window, or symbols with a longer history"
+    )
     short = {
-        symbol: Failed(
-            symbol,
-            "too_few_bars",
-            f"{symbol} has {n} bars, a forecast needs {window}: the warm-up of its inputs and a window of "
-            f"{recipe.training.window}; next: leave it out, or a shorter --window",
-        )
+        symbol: Failed(symbol, "too_few_bars", f"{symbol} has {n} bars: {rule}")
         for symbol, n in lengths.items()
-        if n < window
+        if n < needed
     }
     if len(short) == len(lengths):
-        raise TooFewBars("; ".join(failed.cause for failed in short.values()))
+        found = ", ".join(f"{symbol} has {n} bars" for symbol, n in lengths.items())
+        raise TooFewBars(f"{found}: {rule}")
     if (longest := max(lengths.values())) < history:
         raise TooFewBars(
             f"the longest history has {longest} bars: a test of {config.test_sessions} sessions after training and "
@@ -300,3 +301,47 @@ def _issue(
     return ForecastReport(
         model_id, forecasts, rows, tuple(files), {s: c for s, c in failures.items() if s in wanted}, stale
     )
+
+
+def export_issued(workspace: Workspace, model_id: str | None = None, folder: Path | None = None) -> list[Path]:
+    """Write the newest issued forecasts of a model (the newest champion by default) as CSV.
+
+    Raises
+    ------
+    DataError
+        The model has issued none.
+    """
+    model_id = model_id or Registry(workspace.models).champion().model_id
+    rows = Ledger(workspace.ledger).latest(model_id=model_id)
+    if not len(rows):
+        raise DataError(f"model {model_id} has issued no forecast; next: tickercast forecast")
+    if folder is not None:
+        return export_forecasts(rows, folder)
+    with workspace.lock():
+        return export_forecasts(rows, workspace.exports)
+
+
+def read_status(workspace: Workspace) -> dict[str, Any]:
+    """Return what a workspace holds, as plain values: symbols, champions, backtests."""
+    origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
+    promotions = {p.universe: asdict(p) for p in Registry(workspace.models).promotions()}
+    backtests = sorted(workspace.backtests.glob("*/backtest.json"))
+    symbols = [
+        {
+            "symbol": row["symbol"],
+            "source": row["source"],
+            "first": str(row["first"].date()),
+            "last": str(row["last"].date()),
+            "bars": row["bars"],
+            "quarantined": row["quarantined"],
+            "last_forecast_from": str(origins[row["symbol"]].date()) if row["symbol"] in origins else None,
+        }
+        for row in PriceStore(workspace.prices).summary().to_dict("records")
+    ]
+    return {
+        "workspace": str(workspace.root),
+        "revision": workspace.revision,
+        "symbols": symbols,
+        "champions": list(promotions.values()),
+        "backtests": [load_report(path.parent).summary() for path in backtests],
+    }

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,15 @@ class Verdict:
     horizon : sessions ahead
     skill : 1 - ratio of the CRPS to the baseline's; positive is better than the baseline
     p_value : two-sided Diebold-Mariano
+    strongest : the baseline with the lowest CRPS at this horizon
+    strongest_skill : the skill against it
     """
 
     horizon: int
     skill: float
     p_value: float
+    strongest: str
+    strongest_skill: float
 
     @property
     def word(self) -> str:
@@ -51,11 +55,17 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The verdict as a sentence."""
-        return (
+        text = (
             f"{self.horizon} {'session' if self.horizon == 1 else 'sessions'} ahead the network {self.word} "
-            f"{_BASELINES[JUDGE]}: CRPS {abs(self.skill):.1%} {'lower' if self.skill > 0 else 'higher'}, "
-            f"p = {self.p_value:.2g}"
+            f"{_BASELINES[JUDGE]}: CRPS {_compared(self.skill)}, p = {self.p_value:.2g}"
         )
+        if self.strongest != JUDGE:
+            text += f"; the strongest baseline is {_BASELINES[self.strongest]}, CRPS {_compared(self.strongest_skill)}"
+        return text
+
+
+def _compared(skill: float) -> str:
+    return f"{abs(skill):.1%} {'lower' if skill > 0 else 'higher'}"
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,13 @@ class BacktestReport:
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdict at each horizon scored."""
-        columns = ["horizon", f"skill_{JUDGE}", f"p_{JUDGE}"]
-        return [Verdict(int(h), float(s), float(p)) for h, s, p in self.scores[columns].to_numpy()]
+        verdicts = []
+        for row in self.scores.to_dict("records"):
+            strongest = min(_BASELINES, key=lambda name, row=row: row[f"crps_{name}"])  # type: ignore[misc]
+            verdicts.append(
+                Verdict(row["horizon"], row[f"skill_{JUDGE}"], row[f"p_{JUDGE}"], strongest, row[f"skill_{strongest}"])
+            )
+        return verdicts
 
     def summary(self) -> str:
         """Return all horizons in one sentence, the same everywhere it is shown."""
@@ -161,6 +176,14 @@ def load_report(folder: Path) -> BacktestReport:
 
 def find_report(backtests: Path, universe: Sequence[str]) -> BacktestReport | None:
     """Return the newest backtest over exactly these symbols, if there is one."""
+    return next((r for r in _reports(backtests) if set(r.universe) == set(universe)), None)
+
+
+def find_report_for(backtests: Path, symbol: str) -> BacktestReport | None:
+    """Return the newest backtest whose universe contains a symbol, if there is one."""
+    return next((r for r in _reports(backtests) if symbol in r.universe), None)
+
+
+def _reports(backtests: Path) -> Iterator[BacktestReport]:
     manifests = sorted(backtests.glob("*/backtest.json"), key=lambda p: p.stat().st_mtime, reverse=True)
-    reports = (load_report(path.parent) for path in manifests)
-    return next((r for r in reports if set(r.universe) == set(universe)), None)
+    return (load_report(path.parent) for path in manifests)

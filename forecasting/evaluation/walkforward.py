@@ -15,6 +15,7 @@ from forecasting.evaluation.significance import diebold_mariano
 from forecasting.forecasts import Forecaster, RollingForecast
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
+_FINE = 100  # progress steps per fold, whatever the number of training steps in it
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def walk_forward(
                 names.append(forecaster.name)
 
             def fold_progress(_: str, done: int, total: int, k: int = k) -> None:
-                progress("backtest", k * total + done, len(folds) * total)
+                progress("backtest", k * _FINE + _FINE * done // total, len(folds) * _FINE)
 
             rolled = forecaster.fit(past, fold_progress).roll(present, fold.test_first)
             for symbol, rolling in rolled.items():

@@ -107,7 +107,7 @@ def fetch_bars(
             progress("fetch", done, len(requests))
     if failures.keys() >= set(wanted):
         raise FetchError(
-            "no symbol could be fetched: " + "; ".join(f"{s}: {failures[s].cause}" for s in wanted),
+            f"none of {len(wanted)} symbols could be fetched; the workspace is as it was",
             {s: failures[s].cause for s in wanted},
         )
     return _judge(sorted(fetched, key=lambda f: f.instrument.symbol), requests, failures)

@@ -1,0 +1,5 @@
+"""`python -m forecasting` is `tickercast`."""
+
+from forecasting.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""What all verbs share: errors as one line, exit codes, progress for people and for logs."""
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from forecasting.config import Progress, no_progress
+from forecasting.errors import FetchError, TickercastError
+
+PARTLY_DONE = 3
+_INTERRUPTED = 130
+
+
+def say(text: str) -> None:
+    """Print a line that is not the result, on standard error."""
+    typer.echo(text, err=True)
+
+
+def show_json(value: Any) -> None:
+    """Print the result as one JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=1, default=str))
+
+
+@contextmanager
+def reported_errors(as_json: bool, verbose: bool) -> Iterator[None]:
+    """Turn what goes wrong into a line with its cause, and into the exit code of `forecasting.errors`."""
+    try:
+        yield
+    except TickercastError as error:
+        if verbose:
+            traceback.print_exc()
+        causes = error.causes if isinstance(error, FetchError) else {}
+        if as_json:
+            show_json({"error": str(error), "causes": causes})
+        say(f"tickercast: {error}")
+        for symbol, cause in causes.items():
+            say(f"  {symbol}: {cause}")
+        raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        if verbose:
+            traceback.print_exc()
+        if as_json:
+            show_json({"error": str(error)})
+        say(f"tickercast: {error}; next: check free space and permissions")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        say("tickercast: interrupted; what was published before stays")
+        raise typer.Exit(_INTERRUPTED) from None
+
+
+@contextmanager
+def shown_progress(as_json: bool) -> Iterator[Progress]:
+    """Give a progress callback: bars where a person watches, a line each quarter elsewhere, none for JSON."""
+    if as_json:
+        yield no_progress
+    elif sys.stderr.isatty():
+        yield from _bars()
+    else:
+        quarters: dict[str, int] = {}
+
+        def line(what: str, done: int, total: int) -> None:
+            quarter = 4 * done // total
+            if quarter > quarters.get(what, 0):
+                quarters[what] = quarter
+                say(f"{what}: {25 * quarter}%")
+
+        yield line
+
+
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def bar(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield bar

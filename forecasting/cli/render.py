@@ -1,0 +1,189 @@
+"""Results as text for people and as plain values for JSON."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from forecasting.config import REPORT_HORIZONS
+from forecasting.evaluation.report import BacktestReport
+from forecasting.forecasts import Forecast
+from forecasting.jobs import FetchReport, ForecastReport, RunReport
+
+_BASIS_POINTS = 1e4
+
+
+def _print(*parts: Any) -> None:
+    console = Console(highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+
+
+def _table(columns: Iterable[str]) -> Table:
+    """Return an empty table of right-aligned columns; keep all of them together within 80 characters."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def show_fetch(report: FetchReport) -> None:
+    """Print what a fetch added."""
+    _print(f"{report.added} bars added for {len(report.symbols)} symbols; {report.quarantined} rows quarantined")
+    _show_failures(report.failures)
+
+
+def show_backtest(report: BacktestReport) -> None:
+    """Print the comparison by horizon and the verdict."""
+    symbols = f"{', '.join(report.universe[:4])}{' …' if len(report.universe) > 4 else ''}"
+    table = _table(["ahead", "network", "RW hist.", "RW EWMA", "gain", "p", "80%", "90%", "verdict"])
+    for row, verdict in zip(report.scores.to_dict("records"), report.verdicts(), strict=True):
+        crps = (row[f"crps_{name}"] * _BASIS_POINTS for name in ("network", "random_walk", "random_walk_ewma"))
+        table.add_row(
+            str(row["horizon"]),
+            *(f"{value:.2f}" for value in crps),
+            f"{verdict.skill:+.1%}",
+            f"{verdict.p_value:.3f}",
+            f"{row['coverage_80']:.1%}",
+            f"{row['coverage_90']:.1%}",
+            verdict.word,
+        )
+    _print(
+        f"Walk-forward test of {symbols}: every origin, {report.test_first} to {report.test_last}",
+        "CRPS in basis points of log return, lower is better. RW: a random walk with rolling historical "
+        "quantiles (hist.) or EWMA volatility. Gain: CRPS below RW EWMA. 80%, 90%: the share of outcomes "
+        "inside these intervals.\n",
+        table,
+        "\n" + report.summary(),
+    )
+
+
+def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
+    """Print price quantiles at the report horizons, a table per symbol."""
+    levels = (0.05, 0.1, 0.5, 0.9, 0.95)
+    for symbol, forecast in sorted(forecasts.items()):
+        table = _table(["ahead", "session", *(f"{level:.0%}" for level in levels), "P(up)"])
+        for target, row in forecast.frame().iterrows():
+            if row["horizon"] in REPORT_HORIZONS:
+                day = f"{target.date()}{'*' if row['estimated'] else ''}"
+                prices = (f"{row[level]:,.2f}" if level in row else "" for level in levels)
+                table.add_row(str(row["horizon"]), day, *prices, f"{row['prob_up']:.0%}")
+        _print(
+            f"\n{symbol}: last close {forecast.last_close:,.2f} {forecast.instrument.currency} on "
+            f"{forecast.origin.date()}; price quantiles by target session (* estimated)",
+            table,
+        )
+
+
+def show_issue(report: ForecastReport) -> None:
+    """Print what was issued and where it was written."""
+    show_forecasts(report.forecasts)
+    _print(f"{report.rows} new rows in the ledger by model {report.model_id}")
+    _show_failures(report.failures)
+    _show_failures(report.stale)
+    show_files(report.files)
+
+
+def show_run(report: RunReport) -> None:
+    """Print the main job's results, and what to try next."""
+    show_backtest(report.backtest)
+    _print("")
+    show_fetch(report.fetched)
+    show_issue(report.issued)
+    symbol = sorted(report.issued.forecasts)[0]
+    _print(
+        "\nNext: tickercast dashboard              look at the forecasts",
+        f"      tickercast forecast '{symbol}'       print them again",
+        "      tickercast run AAPL MSFT          the same with live prices",
+        "      tickercast status                 what the workspace holds",
+    )
+
+
+def show_files(files: Iterable[Any]) -> None:
+    """Print the paths of written files."""
+    for path in files:
+        # a path is not markup, and is never broken in two
+        Console(soft_wrap=True, markup=False, highlight=False).print(f"wrote {path}")
+
+
+def show_status(status: Mapping[str, Any]) -> None:
+    """Print what a workspace holds."""
+    _print(f"workspace {status['workspace']}, revision {status['revision']}")
+    if not status["symbols"]:
+        _print("empty; next: tickercast run --source sample")
+        return
+    table = _table(["symbol", "source", "first", "last", "bars", "quarantined", "forecast"])
+    for row in status["symbols"]:
+        table.add_row(*(str(row[c] if row[c] is not None else "none") for c in row))
+    _print(table)
+    for champion in status["champions"]:
+        _print(f"model {champion['model_id']} serves {champion['universe']} since {champion['at'][:16]}")
+    for backtest in status["backtests"]:
+        _print(backtest)
+
+
+def _show_failures(failures: Mapping[str, str]) -> None:
+    for symbol, cause in failures.items():
+        _print(f"left out: {symbol}: {cause}" if symbol not in cause else f"note: {cause}")
+
+
+def fetch_values(report: FetchReport) -> dict[str, Any]:
+    """Return a fetch as JSON values."""
+    return {
+        "symbols": list(report.symbols),
+        "added": report.added,
+        "quarantined": report.quarantined,
+        "failures": dict(report.failures),
+    }
+
+
+def backtest_values(report: BacktestReport) -> dict[str, Any]:
+    """Return a backtest as JSON values."""
+    verdicts = [{"horizon": v.horizon, "verdict": v.word, "sentence": v.sentence} for v in report.verdicts()]
+    return {
+        "backtest_id": report.backtest_id,
+        "universe": list(report.universe),
+        "test_first": report.test_first,
+        "test_last": report.test_last,
+        "scores": report.scores.to_dict("records"),
+        "verdicts": verdicts,
+        "summary": report.summary(),
+    }
+
+
+def issue_values(report: ForecastReport) -> dict[str, Any]:
+    """Return issued forecasts as JSON values."""
+    return {
+        "model_id": report.model_id,
+        "forecasts": {symbol: forecast_values(f) for symbol, f in report.forecasts.items()},
+        "ledger_rows": report.rows,
+        "files": [str(path) for path in report.files],
+        "failures": dict(report.failures),
+        "stale": dict(report.stale),
+    }
+
+
+def forecast_values(forecast: Forecast) -> dict[str, Any]:
+    """Return one forecast as JSON values: price quantiles by target session."""
+    frame: pd.DataFrame = forecast.frame().reset_index()
+    frame["target_session"] = frame["target_session"].dt.strftime("%Y-%m-%d")
+    return {
+        "origin": str(forecast.origin.date()),
+        "last_close": forecast.last_close,
+        "currency": forecast.instrument.currency,
+        "sessions": frame.rename(columns=str).to_dict("records"),
+    }
+
+
+def run_values(report: RunReport) -> dict[str, Any]:
+    """Return the main job as JSON values."""
+    return {
+        "universe": report.universe.name,
+        "symbols": list(report.universe.symbols),
+        "model_id": report.model_id,
+        "fetch": fetch_values(report.fetched),
+        "backtest": backtest_values(report.backtest),
+        "forecast": issue_values(report.issued),
+    }

@@ -1,0 +1,323 @@
+"""The verbs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.config import BacktestConfig, Recipe
+    from forecasting.universe import Universe
+    from forecasting.workspace import Workspace
+
+app = typer.Typer(
+    name="tickercast",
+    help="Honest probabilistic stock price forecasts, scored against doing nothing.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 partly done or stale, 4 already running.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols in Yahoo's notation, such as AAPL or ^GSPC.")]
+WorkspaceOption = Annotated[
+    Path | None, typer.Option("--workspace", help="Folder of prices, models and forecasts.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where an error came from.")]
+Source = Annotated[str, typer.Option(help="yahoo, sample (embedded S&P 500 and NASDAQ) or synthetic.")]
+UniverseOption = Annotated[
+    str | None, typer.Option("--universe", help="CSV file with a column `symbol`, or a shipped name such as us20.")
+]
+Cell = Annotated[str, typer.Option(help="rnn (Elman), gru or lstm.")]
+Nonlinearity = Annotated[str, typer.Option(help="tanh or relu, of the rnn cell.")]
+Horizon = Annotated[int, typer.Option(help="Sessions ahead, 1 to 60.")]
+Window = Annotated[int, typer.Option(help="Sessions in a training window.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training windows.")]
+Seed = Annotated[int, typer.Option(help="The same seed, data and machine kind give the same forecast.")]
+Basis = Annotated[str, typer.Option(help="split (split-adjusted closes) or total (dividends too).")]
+TestSessions = Annotated[int, typer.Option(help="Sessions at the end that are forecast, from every origin.")]
+RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Model ID; the newest champion by default.")]
+
+
+@app.command(epilog="Example: tickercast run AAPL MSFT")
+def run(
+    symbols: Symbols = None,
+    universe: UniverseOption = None,
+    source: Source = "yahoo",
+    cell: Cell = "rnn",
+    nonlinearity: Nonlinearity = "tanh",
+    horizon: Horizon = 20,
+    window: Window = 120,
+    epochs: Epochs = 10,
+    seed: Seed = 0,
+    basis: Basis = "split",
+    test_sessions: TestSessions = 756,
+    refit_every: RefitEvery = 252,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch, train, backtest, forecast and export: the main job."""
+    with reported_errors(as_json, verbose):
+        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed, basis)
+        config = _backtest_config(test_sessions, refit_every)
+        place, chosen = _open(workspace), _universe(symbols, universe)
+        from forecasting.jobs import run_job
+
+        with shown_progress(as_json) as progress:
+            report = run_job(place, source, chosen, recipe, config, _now(), progress)
+        from forecasting.cli import render
+
+        if as_json:
+            show_json(render.run_values(report))
+        else:
+            render.show_run(report)
+        _partly(report.fetched.failures or report.issued.failures or report.issued.stale)
+
+
+@app.command(epilog="Example: tickercast fetch AAPL MSFT VOD.L")
+def fetch(
+    symbols: Symbols = None,
+    universe: UniverseOption = None,
+    source: Source = "yahoo",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring prices into the workspace; only missing sessions are asked for."""
+    with reported_errors(as_json, verbose):
+        place, chosen = _open(workspace), _universe(symbols, universe)
+        from forecasting.jobs import fetch_prices
+
+        with shown_progress(as_json) as progress:
+            report = fetch_prices(place, source, chosen.symbols if chosen else (), _now(), progress)
+        from forecasting.cli import render
+
+        if as_json:
+            show_json(render.fetch_values(report))
+        else:
+            render.show_fetch(report)
+        _partly(report.failures)
+
+
+@app.command(epilog="Example: tickercast train AAPL MSFT --cell gru")
+def train(
+    symbols: Symbols = None,
+    universe: UniverseOption = None,
+    cell: Cell = "rnn",
+    nonlinearity: Nonlinearity = "tanh",
+    horizon: Horizon = 20,
+    window: Window = 120,
+    epochs: Epochs = 10,
+    seed: Seed = 0,
+    basis: Basis = "split",
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train one pooled model on stored prices (of all symbols by default) and make it the champion."""
+    with reported_errors(as_json, verbose):
+        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed, basis)
+        place = _open(workspace)
+        chosen = _universe(symbols, universe) or _everything(place)
+        from forecasting.jobs import train_model
+
+        with shown_progress(as_json) as progress:
+            model_id = train_model(place, chosen, recipe, _now(), progress)
+        if as_json:
+            show_json({"model_id": model_id, "universe": chosen.name, "symbols": chosen.symbols})
+        else:
+            typer.echo(f"model {model_id} serves {chosen.name}; next: tickercast forecast")
+
+
+@app.command(epilog="Example: tickercast backtest --test-sessions 504")
+def backtest(
+    symbols: Symbols = None,
+    universe: UniverseOption = None,
+    cell: Cell = "rnn",
+    nonlinearity: Nonlinearity = "tanh",
+    horizon: Horizon = 20,
+    window: Window = 120,
+    epochs: Epochs = 10,
+    seed: Seed = 0,
+    basis: Basis = "split",
+    test_sessions: TestSessions = 756,
+    refit_every: RefitEvery = 252,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Walk a recipe forward over stored prices and compare it with doing nothing."""
+    with reported_errors(as_json, verbose):
+        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed, basis)
+        config = _backtest_config(test_sessions, refit_every)
+        place = _open(workspace)
+        chosen = _universe(symbols, universe) or _everything(place)
+        from forecasting.jobs import backtest_model
+
+        with shown_progress(as_json) as progress:
+            report = backtest_model(place, chosen, recipe, config, _now(), progress)
+        from forecasting.cli import render
+
+        if as_json:
+            show_json(render.backtest_values(report))
+        else:
+            render.show_backtest(report)
+
+
+@app.command(epilog="Example: tickercast forecast AAPL")
+def forecast(
+    symbols: Symbols = None,
+    model: ModelOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Forecast from the last stored session with the champion, into the ledger and the CSVs."""
+    with reported_errors(as_json, verbose):
+        place, chosen = _open(workspace), _universe(symbols, None)
+        from forecasting.jobs import issue_forecasts
+
+        report = issue_forecasts(place, chosen.symbols if chosen else (), _now(), model)
+        from forecasting.cli import render
+
+        if as_json:
+            show_json(render.issue_values(report))
+        else:
+            render.show_issue(report)
+        _partly(report.failures or report.stale)
+
+
+@app.command(epilog="Example: tickercast export --to ~/forecasts")
+def export(
+    to: Annotated[Path | None, typer.Option(help="Folder to write to; the workspace's exports by default.")] = None,
+    model: ModelOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the newest issued forecasts as long and wide CSV."""
+    with reported_errors(as_json, verbose):
+        place = _open(workspace)
+        from forecasting.jobs import export_issued
+
+        files = export_issued(place, model, to)
+        from forecasting.cli import render
+
+        if as_json:
+            show_json({"files": [str(path) for path in files]})
+        else:
+            render.show_files(files)
+
+
+@app.command(epilog="Example: tickercast status --json")
+def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbose: Verbose = False) -> None:
+    """Show what the workspace holds: prices, models, backtests, forecasts."""
+    with reported_errors(as_json, verbose):
+        place = _open(workspace)
+        from forecasting.jobs import read_status
+
+        values = read_status(place)
+        from forecasting.cli import render
+
+        if as_json:
+            show_json(values)
+        else:
+            render.show_status(values)
+
+
+@app.command(epilog="Example: tickercast dashboard --port 8502")
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Serve the dashboard on 127.0.0.1 until interrupted."""
+    with reported_errors(as_json, verbose):
+        place = _open(workspace)
+        from forecasting.workspace import WORKSPACE_VARIABLE
+
+        url = f"http://127.0.0.1:{port}"
+        if as_json:
+            show_json({"url": url, "workspace": place.root})
+        else:
+            typer.echo(f"tickercast dashboard of {place.root} on {url} (Ctrl-C ends it)")
+        sys.stdout.flush()
+        folder = _app_folder()
+        os.environ[WORKSPACE_VARIABLE] = str(place.root)
+        os.chdir(folder)  # where Streamlit finds its settings
+        command = [sys.executable, "-m", "streamlit", "run", "main.py", "--server.port", str(port)]
+        os.execv(sys.executable, command)  # noqa: S606
+
+
+def _app_folder() -> Path:
+    """Return where the screens are: in the checkout, or inside the package."""
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "_app"
+    return shipped if shipped.is_dir() else package.parent / "app"
+
+
+def _open(asked: Path | None) -> "Workspace":
+    from forecasting.workspace import Workspace, find_workspace
+
+    return Workspace(find_workspace(asked))
+
+
+def _now() -> "pd.Timestamp":
+    import pandas as pd
+
+    return pd.Timestamp.now(tz="UTC").as_unit("us")
+
+
+def _universe(symbols: list[str] | None, asked: str | None) -> "Universe | None":
+    from forecasting.errors import UsageError
+    from forecasting.universe import make_universe, read_universe
+
+    if symbols and asked:
+        raise UsageError("symbols and --universe together: one or the other")
+    if asked:
+        return read_universe(asked)
+    return make_universe(symbols) if symbols else None
+
+
+def _everything(workspace: "Workspace") -> "Universe":
+    from forecasting.errors import DataError
+    from forecasting.store import PriceStore
+    from forecasting.universe import make_universe
+
+    if not (symbols := list(PriceStore(workspace.prices).instruments())):
+        raise DataError(f"workspace {workspace.root} holds no prices; next: tickercast fetch --source sample")
+    return make_universe(symbols)
+
+
+def _recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int, basis: str) -> "Recipe":
+    from forecasting.config import NetworkConfig, Recipe, TrainingConfig
+
+    return Recipe(
+        horizon=horizon,
+        price_basis=basis,
+        network=NetworkConfig(cell=cell, nonlinearity=nonlinearity),
+        training=TrainingConfig(window=window, burn_in=window // 2, epochs=epochs, seed=seed),
+    )
+
+
+def _backtest_config(test_sessions: int, refit_every: int) -> "BacktestConfig":
+    from forecasting.config import BacktestConfig
+
+    return BacktestConfig(test_sessions, refit_every)
+
+
+def _partly(incomplete: object) -> None:
+    if incomplete:
+        raise typer.Exit(PARTLY_DONE)
