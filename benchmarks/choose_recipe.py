@@ -11,33 +11,33 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
 from forecasting import (
     BacktestConfig,
     PriceSeries,
+    PriceStore,
     Recipe,
     RNNForecaster,
+    fetch_bars,
     make_baselines,
+    make_provider,
     make_series,
     score_backtest,
     walk_forward,
 )
-from forecasting.ingestion.provider import Fetched, FetchRequest
-from forecasting.ingestion.sample import SampleProvider
 
 VALIDATION_END = pd.Timestamp("2015-12-31")
 
 
 def load(path: str, symbols: int) -> dict[str, PriceSeries]:
     if path == "sample":
-        frames = []
-        for symbol in SampleProvider.symbols:
-            result = SampleProvider().fetch(FetchRequest(symbol, pd.Timestamp("1990-01-01"), VALIDATION_END))
-            assert isinstance(result, Fetched)
-            frames.append(result.bars)
-        return make_series(pd.concat(frames))
+        with TemporaryDirectory() as folder:
+            collection = fetch_bars(make_provider("sample"), [], PriceStore(Path(folder)), pd.Timestamp.now(tz="UTC"))
+        bars = collection.bars
+        return make_series(bars[bars["session"] <= VALIDATION_END])
     bars = pd.read_parquet(Path(path)).rename(columns={"date": "session"})
     chosen = sorted(bars["symbol"].unique())[:: max(1, bars["symbol"].nunique() // symbols)][:symbols]
     return make_series(bars[bars["symbol"].isin(chosen) & (pd.to_datetime(bars["session"]) <= VALIDATION_END)])
@@ -67,8 +67,8 @@ def main() -> None:
     for changes in ["", *arguments.tries]:
         recipe = changed(Recipe(), changes)
         began = time.perf_counter()
-        makers = [lambda r=recipe: RNNForecaster(r), *(lambda b=b: b for b in make_baselines(recipe.horizon))]
-        scores = score_backtest(walk_forward(makers, series, split)).set_index("horizon")
+        forecasters = [RNNForecaster(recipe), *make_baselines(recipe.horizon)]
+        scores = score_backtest(walk_forward(forecasters, series, split)).set_index("horizon")
         skill = " ".join(f"{100 * x:6.2f}" for x in scores["skill_random_walk_ewma"])
         cover = " ".join(f"{100 * x:5.1f}" for x in scores["coverage_80"])
         seconds = time.perf_counter() - began

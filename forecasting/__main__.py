@@ -1,5 +1,6 @@
 """`python -m forecasting` is `tickercast`."""
 
-from forecasting.cli import main
+from forecasting.cli.verbs import app
 
-main()
+if __name__ == "__main__":
+    app()

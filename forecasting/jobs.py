@@ -22,7 +22,7 @@ from forecasting.evaluation.baselines import make_baselines
 from forecasting.evaluation.report import BacktestReport, load_report, save_backtest
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.exports import export_forecasts
-from forecasting.forecasts import Forecast
+from forecasting.forecasts import Forecast, Forecaster
 from forecasting.ingestion.collector import Collection, fetch_bars, make_provider
 from forecasting.ingestion.provider import Failed
 from forecasting.ledger import Ledger
@@ -262,8 +262,8 @@ def _backtest(
     config: BacktestConfig,
     progress: Progress,
 ) -> BacktestReport:
-    makers = [lambda: RNNForecaster(recipe), *(lambda b=b: b for b in make_baselines(recipe.horizon, recipe.levels))]
-    backtest = walk_forward(makers, series, config, progress)
+    forecasters: list[Forecaster] = [RNNForecaster(recipe), *make_baselines(recipe.horizon, recipe.levels)]
+    backtest = walk_forward(forecasters, series, config, progress)
     return save_backtest(backtest, score_backtest(backtest), recipe, config, workspace.backtests)
 
 

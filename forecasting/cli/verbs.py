@@ -1,4 +1,4 @@
-"""The verbs."""
+"""The verbs. Heavy packages are imported inside them, so that `tickercast --help` answers at once."""
 
 import os
 import sys

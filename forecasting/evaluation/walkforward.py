@@ -1,6 +1,6 @@
 """Walk forecasters forward over the same folds, and score them on the same rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.config import REPORT_HORIZONS, BacktestConfig, Progress, no_progress
-from forecasting.errors import DataError
+from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.folds import Fold, make_folds
 from forecasting.evaluation.scores import coverage_hits, crps
 from forecasting.evaluation.significance import diebold_mariano
@@ -35,46 +35,54 @@ class Backtest:
 
 
 def walk_forward(
-    makers: Sequence[Callable[[], Forecaster]],
+    forecasters: Sequence[Forecaster],
     series: Mapping[str, PriceSeries],
     config: BacktestConfig,
     progress: Progress = no_progress,
 ) -> Backtest:
-    """Fit each forecaster before every fold and forecast from all origins of the fold.
+    """Fit each forecaster anew before every fold and forecast from all origins of the fold.
 
-    A forecaster is fitted on the series cut at the fold's `fitted_until` and rolled over the series cut
-    at `test_last`: later bars are not there.
+    The first forecaster is the one under test. Each is fitted on the series cut at the fold's
+    `fitted_until` and rolled over the series cut at `test_last`: later bars are not there.
 
     Raises
     ------
     TooFewBars
         The histories are too short for the split.
+    UsageError
+        Two forecasters have the same name.
     DataError
-        A forecaster returned other origins than asked for, a NaN, or crossing quantiles.
+        A forecaster returned other symbols or origins than asked for, a value that is not finite, or
+        crossing quantiles.
     """
+    names = [forecaster.name for forecaster in forecasters]
+    if len(set(names)) < len(names):
+        raise UsageError(f"forecasters {', '.join(names)}: scores are kept by name, so each needs its own")
     folds = make_folds((day for s in series.values() for day in s.sessions), config)
-    names: list[str] = []
     parts: dict[str, dict[str, list[RollingForecast]]] = {}
     for k, fold in enumerate(folds):
         past = {symbol: s.until(fold.fitted_until) for symbol, s in series.items()}
         present = {symbol: s.until(fold.test_last) for symbol, s in series.items()}
-        for make in makers:
-            forecaster = make()
-            if k == 0:
-                names.append(forecaster.name)
+        for forecaster in forecasters:
 
             def fold_progress(_: str, done: int, total: int, k: int = k) -> None:
                 progress("backtest", k * _FINE + _FINE * done // total, len(folds) * _FINE)
 
             rolled = forecaster.fit(past, fold_progress).roll(present, fold.test_first)
+            if rolled.keys() != present.keys():
+                raise DataError(
+                    f"{forecaster.name} returned {', '.join(rolled) or 'no symbol'} where {', '.join(present)} were "
+                    "asked for: all forecasters are scored on the same rows"
+                )
             for symbol, rolling in rolled.items():
                 _check(forecaster.name, rolling, present[symbol], fold)
                 parts.setdefault(forecaster.name, {}).setdefault(symbol, []).append(rolling)
-    forecasts = {name: {s: _joined(p) for s, p in parts[name].items()} for name in names}
-    under_test = forecasts[names[0]]
+    forecasts = {name: {s: _joined(p) for s, p in by_symbol.items()} for name, by_symbol in parts.items()}
+    under_test = forecasts[forecasters[0].name]
     horizons = range(1, next(iter(under_test.values())).values.shape[1] + 1)
     outcomes = {
-        symbol: series[symbol].log_returns(horizons)[-len(rolling.origins) :] for symbol, rolling in under_test.items()
+        symbol: series[symbol].log_returns(horizons)[len(series[symbol]) - len(rolling.origins) :]
+        for symbol, rolling in under_test.items()
     }
     return Backtest(folds, forecasts, outcomes)
 
@@ -84,8 +92,8 @@ def _check(name: str, rolling: RollingForecast, series: PriceSeries, fold: Fold)
     problem = None
     if not rolling.origins.equals(wanted):
         problem = f"{len(rolling.origins)} origins where {len(wanted)} were asked for"
-    elif np.isnan(rolling.values).any():
-        problem = f"{int(np.isnan(rolling.values).any(axis=(1, 2)).sum())} origins with NaN"
+    elif not np.isfinite(rolling.values).all():
+        problem = f"{int((~np.isfinite(rolling.values)).any(axis=(1, 2)).sum())} origins with NaN or infinity"
     elif (np.diff(rolling.values, axis=-1) < 0).any():
         problem = (
             f"{int((np.diff(rolling.values, axis=-1) < 0).any(axis=(1, 2)).sum())} origins with crossing quantiles"
@@ -113,9 +121,15 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS
     Returns
     -------
     DataFrame
-        One row per horizon: `rows` scored; `crps_NAME` of each forecaster; and, for the one under test
-        against each baseline, `skill_NAME` (1 - ratio of CRPS) and `p_NAME` (Diebold-Mariano on the mean
-        difference of each origin date); `coverage_50` .. of the one under test.
+        One row per horizon with an outcome: `rows` scored; `crps_NAME` of each forecaster; and, for the
+        one under test against each baseline, `skill_NAME` (1 - ratio of CRPS) and `p_NAME`
+        (Diebold-Mariano on the mean difference of each origin date); `coverage_50` .. of the one under
+        test, as far as its levels hold these intervals.
+
+    Raises
+    ------
+    TooFewBars
+        No target session has a bar yet.
     """
     names = list(backtest.forecasts)
     reached = max(o.shape[1] for o in backtest.outcomes.values())
@@ -123,6 +137,8 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS
     for h in (h for h in horizons if h <= reached):
         scored = {name: _scores(backtest, name, h) for name in names}
         network = scored[names[0]]
+        if not len(network):
+            continue
         row: dict[str, float] = {"horizon": h, "rows": len(network)}
         for name in names:
             row[f"crps_{name}"] = float(scored[name].mean())
@@ -137,6 +153,11 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS
             ]
             row[f"coverage_{coverage * 100:.0f}"] = float(np.nanmean(np.concatenate(hits)))
         table.append(row)
+    if not table:
+        raise TooFewBars(
+            f"nothing to score: no target session at the horizons {', '.join(map(str, horizons))} has a bar yet; "
+            "next: more --test-sessions"
+        )
     return pd.DataFrame(table).astype({"horizon": int, "rows": int})
 
 

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from forecasting.config import LEVELS, NetworkConfig
+from forecasting.model.losses import pinball_loss
+from forecasting.model.networks import OrderedQuantiles, QuantileNetwork
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_rnn_cell_is_the_textbook_recurrence(nonlinearity):
+    torch.manual_seed(0)
+    network = QuantileNetwork(NetworkConfig(hidden=7, nonlinearity=nonlinearity), 3, 2, LEVELS).double()
+    x = torch.randn(2, 9, 3, dtype=torch.float64)
+    w = {name: p.detach().numpy() for name, p in network.recurrence.named_parameters()}
+    f = np.tanh if nonlinearity == "tanh" else lambda a: np.maximum(a, 0)
+    h = np.zeros((2, 7))
+    states, _ = network.recurrence(x)
+    for t in range(9):
+        b_h = w["bias_ih_l0"] + w["bias_hh_l0"]
+        h = f(h @ w["weight_hh_l0"].T + x[:, t].numpy() @ w["weight_ih_l0"].T + b_h)
+        np.testing.assert_allclose(states[:, t].detach().numpy(), h, atol=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), size=st.sampled_from([0.1, 1.0, 10.0, 30.0]))
+def test_quantiles_never_cross_whatever_the_weights(seed, size):
+    raw = size * torch.randn(20, len(LEVELS) + 1, generator=torch.Generator().manual_seed(seed))
+    assert (OrderedQuantiles(LEVELS)(raw).diff(dim=-1) >= 0).all()
+
+
+def test_raw_zeros_are_a_student_t_of_unit_variance():
+    quantiles = OrderedQuantiles(LEVELS)(torch.zeros(len(LEVELS) + 1)).numpy()
+    np.testing.assert_allclose(quantiles, stats.t.ppf(LEVELS, 5) * np.sqrt(3 / 5), atol=1e-5)
+
+
+def test_untrained_network_has_the_mean_size_of_the_targets():
+    network = QuantileNetwork(NetworkConfig(), 3, 2, LEVELS)
+    draws = stats.t.rvs(5, size=(200_000, 2), random_state=np.random.default_rng(1)) * np.sqrt(3 / 5)
+    network.start_at(torch.from_numpy(draws * [0.5, 2.0]).float())
+    with torch.no_grad():
+        q90 = network(torch.zeros(1, 1, 3))[0, 0, :, LEVELS.index(0.9)].numpy()
+    np.testing.assert_allclose(q90, np.quantile(draws, 0.9, axis=0) * [0.5, 2.0], rtol=0.02)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_every_step_of_a_sequence_has_an_output(cell, layers):
+    network = QuantileNetwork(NetworkConfig(cell=cell, layers=layers, hidden=8), 3, 4, LEVELS)
+    assert network(torch.randn(5, 6, 3)).shape == (5, 6, 4, len(LEVELS))
+
+
+def test_gradients_reach_back_through_the_whole_window():
+    torch.manual_seed(0)
+    network = QuantileNetwork(NetworkConfig(hidden=16), 3, 1, LEVELS)
+    torch.nn.init.normal_(network.head.weight)
+    x = torch.randn(1, 30, 3, requires_grad=True)
+    network(x)[:, -1].sum().backward()
+    assert (x.grad[0].abs().sum(-1) > 0).all()
+
+
+def test_pinball_loss_against_its_definition_and_without_unknown_targets():
+    levels = torch.tensor([0.1, 0.5, 0.9])
+    quantiles = torch.tensor([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
+    targets = torch.tensor([2.0, float("nan")])
+    expected = (0.1 * 3 + 0.5 * 2 + 0.9 * 1) / 3
+    assert float(pinball_loss(quantiles, targets, levels)) == pytest.approx(expected)
+
+
+def test_unknown_targets_leave_the_gradient_finite():
+    quantiles = torch.zeros(2, 3, requires_grad=True)
+    pinball_loss(quantiles, torch.tensor([1.0, float("nan")]), torch.tensor([0.1, 0.5, 0.9])).backward()
+    assert torch.isfinite(quantiles.grad).all()
+    assert (quantiles.grad[1] == 0).all()
