@@ -8,7 +8,7 @@ from typing import Any
 
 _HOMES = {
     "forecasting.bars": ["Instrument", "PriceSeries", "make_series", "normalize_bars", "validate_bars"],
-    "forecasting.charts": ["forecast_figure"],
+    "forecasting.charts": ["forecast_figure", "price_text"],
     "forecasting.config": [
         "LEVELS",
         "REPORT_HORIZONS",
@@ -29,6 +29,7 @@ _HOMES = {
     "forecasting.ledger": ["Ledger", "forecast_of"],
     "forecasting.model.bundle": ["load_model", "save_model"],
     "forecasting.model.forecaster": ["RNNForecaster"],
+    "forecasting.model.manifest": ["read_manifest"],
     "forecasting.registry": ["Registry"],
     "forecasting.store": ["PriceStore"],
     "forecasting.universe": ["Universe", "make_universe", "read_universe"],

@@ -143,6 +143,10 @@ def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:
         raise BarsError(f"bars lack the columns {missing}: bars have {BAR_COLUMNS}")
     try:
         sessions = pd.to_datetime(frame["session"])
+        if sessions.isna().any():
+            raise BarsError(
+                f"{int(sessions.isna().sum())} of {len(sessions)} bars have no date; next: remove these rows"
+            )
         if sessions.dt.tz is not None:
             sessions = sessions.dt.tz_localize(None)
         out = pd.DataFrame(
@@ -234,7 +238,8 @@ def adjust_bars(bars: pd.DataFrame, events: pd.DataFrame, basis: str = "split") 
     out = bars.copy()
     sessions = pd.DatetimeIndex(bars.index)
     by_kind = {kind: rows.set_index("session")["value"] for kind, rows in events.groupby("kind")}
-    factors = split_factors(sessions, by_kind.get("split", pd.Series(dtype="float64")))
+    splits = by_kind.get("split", pd.Series(dtype="float64"))
+    factors = split_factors(sessions, splits)
     out[PRICE_COLUMNS] = bars[PRICE_COLUMNS].div(factors, axis=0)
     out["volume"] = bars["volume"] * factors
     if basis == "total":
@@ -242,7 +247,9 @@ def adjust_bars(bars: pd.DataFrame, events: pd.DataFrame, basis: str = "split") 
         for session, amount in by_kind.get("dividend", pd.Series(dtype="float64")).items():
             before = int(sessions.searchsorted(session))
             if before:
-                kept[:before] *= 1 - amount / bars["close"].iloc[before - 1]
+                # the amount is per share of its session, the close before it perhaps from before a split
+                since = split_factors(pd.DatetimeIndex([session]), splits)[0]
+                kept[:before] *= 1 - amount / since / out["close"].iloc[before - 1]
         out[PRICE_COLUMNS] = out[PRICE_COLUMNS].mul(kept, axis=0)
     return out
 

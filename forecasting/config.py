@@ -38,7 +38,7 @@ def _require(holds: bool, asked: str, rule: str) -> None:
 def _require_positive(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        _require(value >= 1, f"{name} {value}", f"{name} must be a whole number of at least 1")
+        _require(value >= 1 and value == int(value), f"{name} {value}", f"{name} must be a whole number of at least 1")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -19,7 +18,7 @@ from forecasting.bars import PriceSeries
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError, TooFewBars
 from forecasting.evaluation.baselines import make_baselines
-from forecasting.evaluation.report import BacktestReport, load_report, save_backtest
+from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.exports import export_forecasts
 from forecasting.forecasts import Forecast, Forecaster
@@ -319,29 +318,3 @@ def export_issued(workspace: Workspace, model_id: str | None = None, folder: Pat
         return export_forecasts(rows, folder)
     with workspace.lock():
         return export_forecasts(rows, workspace.exports)
-
-
-def read_status(workspace: Workspace) -> dict[str, Any]:
-    """Return what a workspace holds, as plain values: symbols, champions, backtests."""
-    origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
-    promotions = {p.universe: asdict(p) for p in Registry(workspace.models).promotions()}
-    backtests = sorted(workspace.backtests.glob("*/backtest.json"))
-    symbols = [
-        {
-            "symbol": row["symbol"],
-            "source": row["source"],
-            "first": str(row["first"].date()),
-            "last": str(row["last"].date()),
-            "bars": row["bars"],
-            "quarantined": row["quarantined"],
-            "last_forecast_from": str(origins[row["symbol"]].date()) if row["symbol"] in origins else None,
-        }
-        for row in PriceStore(workspace.prices).summary().to_dict("records")
-    ]
-    return {
-        "workspace": str(workspace.root),
-        "revision": workspace.revision,
-        "symbols": symbols,
-        "champions": list(promotions.values()),
-        "backtests": [load_report(path.parent).summary() for path in backtests],
-    }

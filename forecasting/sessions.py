@@ -67,7 +67,7 @@ def are_sessions(calendar: str, days: pd.DatetimeIndex) -> np.ndarray:
     """Return, per date, whether it is a session; outside the recorded range, whether it is a weekday."""
     recorded = calendar_sessions(calendar)
     outside = (days < recorded[0]) | (days > recorded[-1])
-    weekday = (days.dayofweek < 5) | (calendar == "24/7")
+    weekday = (days.day_of_week < 5) | (calendar == "24/7")
     return np.where(outside, weekday, days.isin(recorded))
 
 
@@ -99,15 +99,20 @@ def session_open(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
 def last_complete_session(calendar: str, now: pd.Timestamp, settling: timedelta = SETTLING) -> pd.Timestamp:
     """Return the last session whose bar is complete at the UTC instant `now`.
 
+    Outside the recorded range weekdays stand in, each complete `settling` after its midnight in UTC.
+
     >>> last_complete_session("XNYS", pd.Timestamp("2018-12-31 21:30", tz="UTC")).date().isoformat()
     '2018-12-28'
     >>> last_complete_session("XNYS", pd.Timestamp("2018-12-31 22:00", tz="UTC")).date().isoformat()
     '2018-12-31'
     """
-    recorded = _calendar(calendar)
-    closes = recorded.closes
+    closes = _calendar(calendar).closes
     n = int(pd.DatetimeIndex(closes).searchsorted(now - settling, side="right"))
-    return closes.index[n - 1].as_unit("us")
+    weekday = (now - settling).tz_convert("UTC").tz_localize(None).normalize() - pd.Timedelta(days=1)
+    if calendar != "24/7":
+        weekday = pd.offsets.BDay().rollback(weekday)
+    outside = n == 0 or weekday > closes.index[-1]
+    return (weekday if outside else closes.index[n - 1]).as_unit("us")
 
 
 def target_sessions(calendar: str, origin: pd.Timestamp, horizon: int) -> tuple[pd.DatetimeIndex, np.ndarray]:

@@ -17,7 +17,7 @@ FLOORS = [
     {"ingestion", "model"},
     {"evaluation"},
     {"ledger", "registry", "exports"},
-    {"jobs"},
+    {"jobs", "status"},
     {"cli", "__main__"},
 ]
 HOMES = {

@@ -8,6 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress
+from forecasting.cli.options import (
+    Basis,
+    Cell,
+    Epochs,
+    Horizon,
+    JsonOption,
+    ModelOption,
+    Nonlinearity,
+    RefitEvery,
+    Seed,
+    Source,
+    Symbols,
+    TestSessions,
+    UniverseOption,
+    Verbose,
+    Window,
+    WorkspaceOption,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,27 +44,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols in Yahoo's notation, such as AAPL or ^GSPC.")]
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="Folder of prices, models and forecasts.", show_default=False)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where an error came from.")]
-Source = Annotated[str, typer.Option(help="yahoo, sample (embedded S&P 500 and NASDAQ) or synthetic.")]
-UniverseOption = Annotated[
-    str | None, typer.Option("--universe", help="CSV file with a column `symbol`, or a shipped name such as us20.")
-]
-Cell = Annotated[str, typer.Option(help="rnn (Elman), gru or lstm.")]
-Nonlinearity = Annotated[str, typer.Option(help="tanh or relu, of the rnn cell.")]
-Horizon = Annotated[int, typer.Option(help="Sessions ahead, 1 to 60.")]
-Window = Annotated[int, typer.Option(help="Sessions in a training window.")]
-Epochs = Annotated[int, typer.Option(help="Passes over the training windows.")]
-Seed = Annotated[int, typer.Option(help="The same seed, data and machine kind give the same forecast.")]
-Basis = Annotated[str, typer.Option(help="split (split-adjusted closes) or total (dividends too).")]
-TestSessions = Annotated[int, typer.Option(help="Sessions at the end that are forecast, from every origin.")]
-RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Model ID; the newest champion by default.")]
 
 
 @app.command(epilog="Example: tickercast run AAPL MSFT")
@@ -225,7 +222,7 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbo
     """Show what the workspace holds: prices, models, backtests, forecasts."""
     with reported_errors(as_json, verbose):
         place = _open(workspace)
-        from forecasting.jobs import read_status
+        from forecasting.status import read_status
 
         values = read_status(place)
         from forecasting.cli import render

@@ -57,7 +57,7 @@ class RandomWalk:
             complete = log_close.diff(h) / scale.shift(h)
             past = complete.iloc[max(0, begin - self.window + 1) :].rolling(self.window, min_periods=_FEWEST)
             for i, level in enumerate(self.levels):
-                values[:, h - 1, i] = past.quantile(level).iloc[-n:] * scale.iloc[-n:]
+                values[:, h - 1, i] = (past.quantile(level) * scale).loc[begin:]
         return RollingForecast(series.instrument, series.sessions[begin:], close[begin:], self.levels, values)
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ class BacktestReport:
     backtest_id : name of its folder
     universe : symbols it is pooled over
     test_first, test_last : origins, ISO dates
+    recipe : as JSON values
     scores : as `score_backtest` returns them
     """
 
@@ -84,6 +86,7 @@ class BacktestReport:
     universe: tuple[str, ...]
     test_first: str
     test_last: str
+    recipe: Mapping[str, Any]
     scores: pd.DataFrame
 
     def verdicts(self) -> list[Verdict]:
@@ -168,22 +171,31 @@ def load_report(folder: Path) -> BacktestReport:
     """
     try:
         content = json.loads((folder / "backtest.json").read_text())
-        scores = pd.read_csv(folder / "scores.csv")
+        return BacktestReport(
+            folder.name,
+            tuple(content["universe"]),
+            content["test_first"],
+            content["test_last"],
+            content["recipe"],
+            pd.read_csv(folder / "scores.csv"),
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} holds no finished backtest ({error}); next: tickercast backtest") from error
-    return BacktestReport(folder.name, tuple(content["universe"]), content["test_first"], content["test_last"], scores)
+    except KeyError as error:
+        raise DataError(f"{folder} holds a damaged backtest: no {error}; next: tickercast backtest") from error
 
 
-def find_report(backtests: Path, universe: Sequence[str]) -> BacktestReport | None:
-    """Return the newest backtest over exactly these symbols, if there is one."""
-    return next((r for r in _reports(backtests) if set(r.universe) == set(universe)), None)
+def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, Any]) -> BacktestReport | None:
+    """Return the newest backtest of a recipe over exactly these symbols, if there is one.
 
-
-def find_report_for(backtests: Path, symbol: str) -> BacktestReport | None:
-    """Return the newest backtest whose universe contains a symbol, if there is one."""
-    return next((r for r in _reports(backtests) if symbol in r.universe), None)
-
-
-def _reports(backtests: Path) -> Iterator[BacktestReport]:
+    Parameters
+    ----------
+    universe, recipe : as a model's manifest has them; damaged backtests are passed over
+    """
     manifests = sorted(backtests.glob("*/backtest.json"), key=lambda p: p.stat().st_mtime, reverse=True)
-    return (load_report(path.parent) for path in manifests)
+    for path in manifests:
+        with suppress(DataError):
+            report = load_report(path.parent)
+            if set(report.universe) == set(universe) and report.recipe == recipe:
+                return report
+    return None

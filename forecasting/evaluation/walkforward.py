@@ -10,7 +10,7 @@ from forecasting.bars import PriceSeries
 from forecasting.config import REPORT_HORIZONS, BacktestConfig, Progress, no_progress
 from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.folds import Fold, make_folds
-from forecasting.evaluation.scores import coverage_hits, crps
+from forecasting.evaluation.scores import coverage_hits, crps, has_interval
 from forecasting.evaluation.significance import diebold_mariano
 from forecasting.forecasts import Forecaster, RollingForecast
 
@@ -146,10 +146,10 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS
             difference = (scored[name] - network).groupby("origin").mean().to_numpy()
             row[f"skill_{name}"] = 1 - row[f"crps_{names[0]}"] / row[f"crps_{name}"]
             row[f"p_{name}"] = diebold_mariano(difference, h)[1]
-        for coverage in COVERAGES:
+        tested = list(backtest.forecasts[names[0]].items())
+        for coverage in (c for c in COVERAGES if has_interval(tested[0][1].levels, c)):
             hits = [
-                coverage_hits(f.values[:, h - 1], backtest.outcomes[s][:, h - 1], f.levels, coverage)
-                for s, f in backtest.forecasts[names[0]].items()
+                coverage_hits(f.values[:, h - 1], backtest.outcomes[s][:, h - 1], f.levels, coverage) for s, f in tested
             ]
             row[f"coverage_{coverage * 100:.0f}"] = float(np.nanmean(np.concatenate(hits)))
         table.append(row)

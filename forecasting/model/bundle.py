@@ -5,7 +5,6 @@ folder once published is never changed. Nothing is unpickled.
 """
 
 import hashlib
-import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +19,14 @@ from forecasting.config import Recipe, config_from_json, config_to_json
 from forecasting.errors import BundleError
 from forecasting.model.features import GROUPS
 from forecasting.model.forecaster import FittedModel, RNNForecaster, knot_horizons
+from forecasting.model.manifest import MANIFEST, damaged_model, model_name, read_manifest
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.model.training import Epoch
 from forecasting.workspace import write_atomic, write_json
 
 FORMAT = 1
-_WEIGHTS, _MANIFEST = "weights.safetensors", "bundle.json"
+_WEIGHTS = "weights.safetensors"
 
 
 def save_model(forecaster: RNNForecaster, models: Path) -> str:
@@ -47,21 +47,15 @@ def save_model(forecaster: RNNForecaster, models: Path) -> str:
         "fitted_until": model.fitted_until.date().isoformat(),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
-    model_id = _name(content)
+    model_id = model_name(content)
     folder = models / model_id
-    if not (folder / _MANIFEST).exists():
+    if not (folder / MANIFEST).exists():
         packages = {name: version(name) for name in ("tickercast", "torch", "numpy", "pandas")}
         history = [asdict(epoch) for epoch in model.history]
         write_atomic(folder / _WEIGHTS, weights)
         # the manifest last: a folder without one was never published
-        write_json(folder / _MANIFEST, {**content, "history": history, "packages": packages})
+        write_json(folder / MANIFEST, {**content, "history": history, "packages": packages})
     return model_id
-
-
-def _name(content: dict[str, Any]) -> str:
-    """Return the ID of a model with this content: its cell, its last session, a hash."""
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return f"{content['recipe']['network']['cell']}-{content['fitted_until'].replace('-', '')}-{digest[:10]}"
 
 
 def load_model(models: Path, model_id: str) -> RNNForecaster:
@@ -72,31 +66,23 @@ def load_model(models: Path, model_id: str) -> RNNForecaster:
     BundleError
         It is missing, its weights differ from their SHA-256, or another version of tickercast wrote it.
     """
-    folder = models / model_id
-    advice = "next: tickercast train, or forecast with another --model (tickercast status lists them)"
+    manifest = read_manifest(models, model_id)
+    found = (manifest["format"], manifest["feature_groups"])
+    if found != (FORMAT, list(GROUPS)):
+        raise BundleError(
+            f"model {model_id} has format {found[0]} and inputs {found[1]}, this tickercast reads format {FORMAT} and "
+            f"{list(GROUPS)}; next: tickercast train"
+        )
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-        weights = (folder / _WEIGHTS).read_bytes()
-    except (OSError, ValueError) as error:
-        raise BundleError(f"model {model_id} cannot be read from {folder} ({error}); {advice}") from error
-    try:
-        if manifest["format"] != FORMAT or manifest["feature_groups"] != list(GROUPS):
-            raise BundleError(
-                f"model {model_id} has format {manifest['format']} and inputs {manifest['feature_groups']}, this "
-                f"tickercast reads format {FORMAT} and {list(GROUPS)}; {advice}"
-            )
-        found = hashlib.sha256(weights).hexdigest()
-        if found != manifest["weights_sha256"]:
-            raise BundleError(
-                f"model {model_id} is damaged: the SHA-256 of {_WEIGHTS} is {found[:12]}…, its bundle says "
-                f"{manifest['weights_sha256'][:12]}…; {advice}"
-            )
-        content = {k: v for k, v in manifest.items() if k not in {"history", "packages"}}
-        if _name(content) != model_id:
-            raise BundleError(f"model {model_id} is damaged: {_MANIFEST} was changed after it was written; {advice}")
-        return _rebuild(manifest, load(weights))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(f"model {model_id} is damaged: {_MANIFEST} is not whole ({error!r}); {advice}") from error
+        weights = (models / model_id / _WEIGHTS).read_bytes()
+    except OSError as error:
+        raise damaged_model(model_id, f"{_WEIGHTS} cannot be read ({error.strerror})") from error
+    if (digest := hashlib.sha256(weights).hexdigest()) != manifest["weights_sha256"]:
+        raise damaged_model(
+            model_id,
+            f"the SHA-256 of {_WEIGHTS} is {digest[:12]}…, {MANIFEST} says {manifest['weights_sha256'][:12]}…",
+        )
+    return _rebuild(manifest, load(weights))
 
 
 def _rebuild(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> RNNForecaster:

@@ -9,6 +9,7 @@ import pytest
 from forecasting.errors import BundleError
 from forecasting.model.bundle import load_model, save_model
 from forecasting.model.forecaster import RNNForecaster
+from forecasting.model.manifest import model_name
 
 ELSEWHERE = """
 import sys, numpy as np, pandas as pd
@@ -83,10 +84,11 @@ def test_a_manifest_that_is_not_whole_is_a_clear_error(saved, content):
 
 def test_another_format_is_refused(saved):
     models, model_id = saved
-    path = models / model_id / "bundle.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    content = json.loads((models / model_id / "bundle.json").read_text()) | {"format": 2}
+    (models / model_id / "bundle.json").write_text(json.dumps(content))
+    (models / model_id).rename(models / model_name(content))
     with pytest.raises(BundleError, match="format 2"):
-        load_model(models, model_id)
+        load_model(models, model_name(content))
 
 
 def test_a_missing_model_names_the_next_command(tmp_path):

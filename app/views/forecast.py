@@ -1,0 +1,215 @@
+"""One symbol's newest forecast, as it was issued, and how far such forecasts can be trusted."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+import state
+import streamlit as st
+
+from forecasting import BacktestReport, csv_text, forecast_figure, long_table, price_text, wide_table
+
+HISTORIES = {"21": "1 mo", "63": "3 mo", "126": "6 mo", "252": "1 yr", "756": "3 yr"}
+NAMES = {"random_walk": "random walk", "random_walk_ewma": "EWMA random walk"}
+MOST_NAMED = 12
+MODES = {
+    frozenset({"live"}): "**Live**: issued before any of its target sessions opened",
+    frozenset({"replay"}): "**Replay**: computed as if on that day, and no part of the live track record",
+    frozenset({"live", "replay"}): "**Partly live**: target sessions that had opened by then count as replay",
+}
+WORDS = """
+**Session.** A trading day of the symbol's exchange; its close is the day's last price.
+
+**Quantile.** A price with a stated chance of the close being below it: below the 10% quantile in one case out of
+ten. The 80% range lies between the 10% and the 90% quantile. The median has even chances on both sides.
+
+**Log return.** The natural logarithm of the price ratio since the last close; 0.01 is close to a rise of 1%.
+
+**CRPS.** How far the whole forecast, not its median alone, was from what happened; lower is better. It rewards
+ranges that are narrow and still right.
+
+**Skill and p.** Skill is the share of a baseline's CRPS that the network saves: 0% is no better than the baseline.
+p is how often chance alone would make a difference this large; from 0.05 on, it counts as a tie.
+
+**Baselines.** A random walk leaves the price where it is and draws its ranges from past returns; the EWMA random
+walk also adapts them to how much prices move at present. Hard to beat: prices are close to a random walk.
+
+**Coverage.** How often the close fell inside a range. An 80% range should hold it in 80 of 100 cases.
+"""
+
+
+def show(source: state.Source, symbols: Sequence[str]) -> None:
+    asked = st.query_params.get("symbol", symbols[0])
+    if asked not in symbols:
+        st.warning(
+            f"No forecast of `{asked}` has been issued in this workspace; `{symbols[0]}` is shown instead. "
+            "Next: choose another symbol, or forecast this one with `tickercast run`.",
+            icon=":material/search_off:",
+        )
+    pick, span = st.columns([1, 3], vertical_alignment="bottom")
+    with pick:
+        symbol = state.choose("symbol", {s: s for s in symbols}, symbols[0], "Symbol")
+    with span:
+        history = state.choose("history", HISTORIES, "63", "History shown", buttons=True)
+
+    issued = state.issued_forecast(source, symbol)
+    report = state.backtest_report(source, issued.rows["model_id"].iloc[0])
+    show_key_numbers(issued)
+    show_chart(issued, int(history))
+    trust, origin = st.columns([3, 2], gap="large")
+    with trust:
+        show_verdict(report, symbol)
+    with origin:
+        show_provenance(issued)
+    if report:
+        show_scores(report)
+    with st.expander("What do these words mean?", icon=":material/help:"):
+        st.markdown(WORDS)
+    show_quantiles(issued)
+
+
+def show_key_numbers(issued: state.Issued) -> None:
+    forecast = issued.forecast
+    currency = forecast.instrument.currency
+    table = forecast.frame().join(forecast.interval(0.8))
+    table = table[table["horizon"].isin([1, 5, forecast.horizon])]
+    first, *rest = st.columns(1 + len(table))
+    with first:
+        card(
+            f"Last close  \n{forecast.origin:%a %Y-%m-%d}",
+            price_text(forecast.last_close, currency),
+            "What the forecast starts from",
+        )
+    for column, (day, row) in zip(rest, table.iterrows(), strict=True):
+        with column:
+            estimated = " (estimated)" if row["estimated"] else ""
+            card(
+                f"Median {sessions(row['horizon'])} ahead  \n{day:%a %Y-%m-%d}{estimated}",
+                price_text(row[0.5], currency),
+                f"80% range {price_text(row['lower'])} to {price_text(row['upper'])}  \n"
+                f"Chance of a rise {row['prob_up']:.0%}",
+            )
+
+
+def card(label: str, value: str, note: str) -> None:
+    with st.container(border=True, height="stretch", gap=None):
+        st.caption(label)
+        st.markdown(f"### {value}")
+        st.markdown(f":small[{note}]")
+
+
+def show_chart(issued: state.Issued, history: int) -> None:
+    forecast = issued.forecast
+    figure = forecast_figure(issued.series, forecast, history)
+    st.plotly_chart(figure, config={"displayModeBar": False}, key="fan")
+    estimated = " Diamonds: the exchange has not published its holidays that far, so the date is estimated."
+    st.caption(
+        f"Closing prices of {forecast.symbol} in {forecast.instrument.currency}, adjusted for splits, and its forecast "
+        f"for the next {sessions(forecast.horizon)}: the median, and the ranges meant to hold the close with 50%, 80% "
+        "and 90% probability. One place per session; weekends and holidays take none."
+        + (estimated if forecast.estimated.any() else "")
+    )
+
+
+def show_verdict(report: BacktestReport | None, symbol: str) -> None:
+    st.subheader("Can it be trusted?")
+    if report is None:
+        st.markdown("This model's recipe has not been backtested on its universe, so nothing is known about it. Next:")
+        st.code("tickercast backtest", language="bash")
+        return
+    st.markdown(report.summary())
+    others = "" if len(report.universe) <= MOST_NAMED else " and others"
+    apart = "" if symbol in report.universe else f" {symbol} itself was not among them."
+    st.caption(
+        f"Pooled over {', '.join(report.universe[:MOST_NAMED])}{others}.{apart} Backtest `{report.backtest_id}`."
+    )
+
+
+def show_provenance(issued: state.Issued) -> None:
+    row = issued.rows.iloc[0]
+    st.subheader("Where does it come from?")
+    st.markdown(
+        f"- Issued as of {row['as_of']:%Y-%m-%d %H:%M} UTC by model `{row['model_id']}`\n"
+        f"- Made from prices up to {row['origin']:%a %Y-%m-%d}, source `{issued.forecast.instrument.source}`\n"
+        f"- {MODES[frozenset(issued.rows['mode'])]}\n"
+        "- A statistical statement, **not investment advice**"
+    )
+
+
+def show_scores(report: BacktestReport) -> None:
+    network, *baselines = [c.removeprefix("crps_") for c in report.scores.columns if c.startswith("crps_")]
+    columns = {
+        "horizon": ("Sessions ahead", "{}"),
+        "rows": ("Forecasts scored", "{:,}"),
+        f"crps_{network}": ("CRPS, network", "{:.5f}"),
+    }
+    for name in baselines:
+        columns |= {
+            f"crps_{name}": (f"CRPS, {NAMES.get(name, name)}", "{:.5f}"),
+            f"skill_{name}": ("Skill against it", "{:+.1%}"),
+            f"p_{name}": ("p", p_text),
+        }
+    columns |= {f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)}
+    show_table(report.scores, columns)
+    st.caption(
+        f"Walk-forward scores, origins {report.test_first} to {report.test_last}: every forecast was made by a network "
+        "trained on earlier sessions only. CRPS is in log return, lower is better."
+    )
+
+
+def show_quantiles(issued: state.Issued) -> None:
+    forecast, rows = issued.forecast, issued.rows
+    st.subheader("Price quantiles by session")
+    columns = {
+        "target_session": ("Session", "{:%a %Y-%m-%d}"),
+        "horizon": ("Ahead", "{}"),
+        **({"estimated": ("Date estimated", "{}")} if forecast.estimated.any() else {}),
+        "prob_up": ("Chance of a rise", "{:.0%}"),
+        "expected": ("Mean", price_text),
+        **{str(level): (f"{level:.1%}".replace(".0%", "%"), price_text) for level in forecast.levels},
+    }
+    show_table(forecast.frame().reset_index().rename(columns=str), columns)
+    st.caption(
+        f"Prices in {forecast.instrument.currency}; a column's heading is the chance of a close below its price."
+    )
+    name = f"forecast-{forecast.origin:%Y-%m-%d}-{rows['model_id'].iloc[0]}"
+    with st.container(horizontal=True):
+        for label, suffix, export in (
+            ("CSV for spreadsheets (wide)", "-wide", wide_table),
+            ("CSV for programs (long)", "", long_table),
+        ):
+            st.download_button(
+                label,
+                csv_text(export(rows)),
+                f"{name}{suffix}.csv",
+                "text/csv",
+                on_click="ignore",
+                icon=":material/download:",
+            )
+
+
+def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Callable[..., str]]]) -> None:
+    """Show a table by a heading and a format for each column; the first one stays in sight."""
+    first = next(iter(columns))
+    st.dataframe(
+        table[list(columns)].style.format({name: form for name, (_, form) in columns.items()}),
+        column_config={
+            name: st.column_config.Column(heading, pinned=name == first) for name, (heading, _) in columns.items()
+        },
+        hide_index=True,
+    )
+
+
+def p_text(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def sessions(count: int) -> str:
+    return f"{count} {'session' if count == 1 else 'sessions'}"
+
+
+source = state.current()
+st.title("Forecast")
+if symbols := state.issued_symbols(source):
+    show(source, symbols)
+else:
+    state.explain_empty(source)

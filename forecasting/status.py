@@ -1,0 +1,36 @@
+"""What a workspace holds, at a glance."""
+
+from dataclasses import asdict
+from typing import Any
+
+from forecasting.evaluation.report import load_report
+from forecasting.ledger import Ledger
+from forecasting.registry import Registry
+from forecasting.store import PriceStore
+from forecasting.workspace import Workspace
+
+
+def read_status(workspace: Workspace) -> dict[str, Any]:
+    """Return what a workspace holds, as plain values: symbols, champions, backtests."""
+    origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
+    promotions = {p.universe: asdict(p) for p in Registry(workspace.models).promotions()}
+    backtests = sorted(workspace.backtests.glob("*/backtest.json"))
+    symbols = [
+        {
+            "symbol": row["symbol"],
+            "source": row["source"],
+            "first": str(row["first"].date()),
+            "last": str(row["last"].date()),
+            "bars": row["bars"],
+            "quarantined": row["quarantined"],
+            "last_forecast_from": str(origins[row["symbol"]].date()) if row["symbol"] in origins else None,
+        }
+        for row in PriceStore(workspace.prices).summary().to_dict("records")
+    ]
+    return {
+        "workspace": str(workspace.root),
+        "revision": workspace.revision,
+        "symbols": symbols,
+        "champions": list(promotions.values()),
+        "backtests": [load_report(path.parent).summary() for path in backtests],
+    }

@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from app_helpers import NEW_YEAR, PENCE, fill, normal_forecast
+
+from forecasting import Ledger, PriceStore, Workspace, load_report
+
+
+def words(app):
+    kinds = (app.title, app.subheader, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def figure(app):
+    return json.loads(app.get("plotly_chart")[0].proto.spec)
+
+
+def trace(app, name):
+    return next(t for t in figure(app)["data"] if t["name"] == name)
+
+
+def test_an_empty_workspace_says_which_command_fills_it_and_stays_untouched(open_app, tmp_path):
+    app = open_app(tmp_path / "none")
+    assert not app.exception
+    assert app.code[0].value == "tickercast run --source sample"
+    assert "make demo" in words(app)
+    assert not app.get("plotly_chart")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_workspace_that_cannot_be_read_is_told_in_plain_words(open_app, tmp_path):
+    (tmp_path / "workspace.json").write_text('{"format": 99, "revision": 1}')
+    app = open_app(tmp_path)
+    assert not app.exception
+    assert "format 99" in app.error[0].value
+    assert "next:" in app.error[0].value
+
+
+def test_the_first_symbol_is_shown_with_its_key_numbers(open_app, filled):
+    app = open_app(filled.root)
+    assert not app.exception
+    assert not app.warning
+    assert app.selectbox[0].value == "SYN1"
+    assert app.selectbox[0].options == ["SYN1", "SYN2", "VOD.L"]
+    row = Ledger(filled.ledger).latest(["SYN1"]).iloc[0]
+    seen = words(app)
+    assert f"{row['last_close']:,.2f} USD" in seen
+    assert "Last close  \nMon 2018-12-31" in seen
+    assert "Median 1 session ahead  \nWed 2019-01-02" in seen
+    assert "Median 5 sessions ahead  \nTue 2019-01-08" in seen
+    assert "Median 20 sessions ahead  \nWed 2019-01-30" in seen
+    low, high = (row["last_close"] * np.exp(0.01 * z) for z in (-1.2815515655, 1.2815515655))
+    assert f"80% range {low:,.2f} to {high:,.2f}" in seen
+    assert "Chance of a rise 50%" in seen
+    assert "investment advice" in seen
+
+
+def test_the_symbol_and_the_history_come_from_the_url(open_app, filled):
+    app = open_app(filled.root, symbol="SYN2", history="21")
+    assert app.selectbox[0].value == "SYN2"
+    assert len(trace(app, "close")["x"]) == 21
+
+
+def test_a_choice_is_written_to_the_url(open_app, filled):
+    app = open_app(filled.root)
+    app.selectbox[0].set_value("VOD.L").run()
+    assert app.query_params["symbol"] == "VOD.L"
+    assert figure(app)["layout"]["yaxis"]["title"]["text"] == "Price (GBp)"
+
+
+def test_an_unknown_symbol_in_the_url_is_named_and_another_is_shown(open_app, filled):
+    app = open_app(filled.root, symbol="NOPE")
+    assert not app.exception
+    assert "`NOPE`" in app.warning[0].value
+    assert app.selectbox[0].value == "SYN1"
+    app.selectbox[0].set_value("SYN2").run()
+    assert not app.warning
+
+
+def test_replay_and_live_are_told_apart(open_app, filled):
+    assert "**Replay**" in words(open_app(filled.root, symbol="SYN1"))
+    live = words(open_app(filled.root, symbol="VOD.L"))
+    assert "**Live**" in live
+    assert "Issued as of 2019-01-01 12:00 UTC by model `rnn-2018" in live
+    assert "Made from prices up to Mon 2018-12-31" in live
+
+
+def test_the_verdict_is_the_reports_own_sentence_and_names_what_it_is_pooled_over(open_app, filled):
+    app = open_app(filled.root, symbol="SYN1")
+    report = load_report(next(filled.backtests.iterdir()))
+    assert report.summary() in words(app)
+    assert "Pooled over SYN1, SYN2" in words(app)
+    scores = app.dataframe[0].value
+    assert scores["horizon"].tolist() == [1, 2, 3, 5]
+    assert {"crps_network", "skill_random_walk_ewma", "p_random_walk_ewma", "coverage_80"} <= set(scores)
+
+
+def test_a_model_without_a_backtest_says_so(open_app, filled):
+    app = open_app(filled.root, symbol="VOD.L")
+    assert "recipe has not been backtested on its universe" in words(app)
+    assert len(app.dataframe) == 1  # the quantiles; no scores
+
+
+def test_the_table_and_the_fan_show_the_issued_quantiles(open_app, filled):
+    app = open_app(filled.root, symbol="SYN1")
+    rows = Ledger(filled.ledger).latest(["SYN1"]).sort_values("horizon")
+    prices = rows["last_close"].iloc[0] * np.exp(np.stack(rows["values"].to_list()))
+    table = app.dataframe[1].value
+    np.testing.assert_allclose(table["0.1"], prices[:, 3], rtol=1e-12)
+    np.testing.assert_allclose(trace(app, "median forecast")["y"][1:], prices[:, 5], rtol=1e-12)
+
+
+def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled):
+    app = open_app(filled.root)
+    assert [b.proto.label for b in app.get("download_button")] == [
+        "CSV for spreadsheets (wide)",
+        "CSV for programs (long)",
+    ]
+
+
+def test_a_later_split_does_not_move_the_history_a_forecast_was_issued_with(open_app, tmp_path):
+    workspace = fill(tmp_path)
+    split = pd.DataFrame(
+        {
+            "symbol": [PENCE.symbol],
+            "session": pd.DatetimeIndex(["2019-01-03"]).as_unit("us"),
+            "kind": ["split"],
+            "value": [4.0],
+        }
+    )
+    store = PriceStore(workspace.prices)
+    before = store.read([PENCE.symbol])[PENCE.symbol].bars["close"].iloc[-1]
+    bars = store.read([PENCE.symbol])[PENCE.symbol].bars.iloc[:0].reset_index().assign(symbol=PENCE.symbol)
+    store.append([PENCE], bars, split, store.quarantined().iloc[:0], NEW_YEAR + pd.Timedelta(days=7))
+    workspace.publish()
+    assert store.read([PENCE.symbol])[PENCE.symbol].bars["close"].iloc[-1] == pytest.approx(before / 4)
+    app = open_app(tmp_path, symbol=PENCE.symbol)
+    assert trace(app, "close")["y"][-1] == pytest.approx(before)
+    assert trace(app, "median forecast")["y"][0] == pytest.approx(before)
+
+
+def test_a_new_revision_is_seen_at_the_next_run_and_an_unpublished_change_is_not(open_app, tmp_path):
+    workspace = fill(tmp_path)
+    app = open_app(tmp_path)
+    earlier, newer = Ledger(workspace.ledger).read()["model_id"].drop_duplicates()
+    assert f"`{earlier}`" in words(app)
+    series = PriceStore(workspace.prices).read(["SYN1"])["SYN1"]
+    forecast = normal_forecast(series.instrument, series.sessions[-1], float(series.bars["close"].iloc[-1]))
+    now = pd.Timestamp("2026-02-01", tz="UTC")
+    Ledger(workspace.ledger).issue([forecast], newer, now, now)
+    assert f"`{earlier}`" in words(app.run())
+    Workspace(tmp_path).publish()
+    assert f"`{newer}`" in words(app.run())
+
+
+def test_a_symbol_outside_the_models_universe_gets_the_pooled_verdict_and_is_told_so(open_app, tmp_path):
+    workspace = fill(tmp_path)
+    pooled = Ledger(workspace.ledger).latest(["SYN1"])["model_id"].iloc[0]
+    forecast = normal_forecast(PENCE, pd.Timestamp("2018-12-31"), 100.0)
+    Ledger(workspace.ledger).issue([forecast], pooled, NEW_YEAR, NEW_YEAR)
+    workspace.publish()
+    assert "Pooled over SYN1, SYN2. VOD.L itself was not among them." in words(open_app(tmp_path, symbol="VOD.L"))

@@ -1,0 +1,133 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from forecasting.bars import Instrument, PriceSeries
+from forecasting.charts import forecast_figure, price_text
+from forecasting.config import LEVELS
+from forecasting.forecasts import Forecast
+from forecasting.sessions import calendar_sessions, target_sessions
+
+ORIGIN = pd.Timestamp("2018-12-31")
+INDEX = Instrument("^GSPC", "sample", "XNYS")
+
+
+@pytest.fixture
+def series():
+    sessions = calendar_sessions("XNYS")
+    sessions = sessions[(sessions >= "2015-01-01") & (sessions <= "2019-02-28")].rename("session")
+    return PriceSeries(INDEX, pd.DataFrame({"close": 100 + np.sin(np.arange(len(sessions)))}, index=sessions))
+
+
+@pytest.fixture
+def forecast(series):
+    days, estimated = target_sessions("XNYS", ORIGIN, 20)
+    values = 0.01 * np.sqrt(np.arange(1, 21))[:, None] * norm.ppf(LEVELS)
+    return Forecast(INDEX, ORIGIN, float(series.bars.loc[ORIGIN, "close"]), days, estimated, LEVELS, values)
+
+
+def traces(figure):
+    return {t.name: t for t in figure.data}
+
+
+def test_importing_the_module_loads_neither_plotly_nor_pandas():
+    code = "import sys, forecasting.charts; sys.exit(bool({'plotly', 'pandas', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_axis_has_one_place_per_session_and_none_between(series, forecast):
+    axis = forecast_figure(series, forecast, history=60).layout.xaxis
+    expected = calendar_sessions("XNYS")
+    expected = expected[(expected <= "2019-01-30")][-80:]
+    assert axis.type == "category"
+    assert list(axis.categoryarray) == [f"{d:%Y-%m-%d}" for d in expected]
+    assert "2018-12-25" not in axis.categoryarray
+    assert "2019-01-01" not in axis.categoryarray
+
+
+def test_closes_end_at_the_origin_even_if_later_ones_are_known(series, forecast):
+    closes = traces(forecast_figure(series, forecast, history=120))["close"]
+    assert closes.x[-1] == "2018-12-31"
+    assert len(closes.x) == 120
+    assert closes.y[-1] == forecast.last_close
+
+
+def test_the_fan_starts_at_the_last_close_and_shows_the_issued_prices(series, forecast):
+    drawn = traces(forecast_figure(series, forecast))
+    median = drawn["median forecast"]
+    assert median.x[:2] == ("2018-12-31", "2019-01-02")
+    np.testing.assert_allclose(median.y, [forecast.last_close, *forecast.prices()[:, 5]])
+    for name, lower, upper in (("50% interval", 4, 6), ("80% interval", 3, 7), ("90% interval", 2, 8)):
+        band = drawn[name]
+        assert band.fill == "toself"
+        outline = dict.fromkeys(band.x)
+        assert list(outline) == list(median.x)
+        np.testing.assert_allclose(band.y[:21], [forecast.last_close, *forecast.prices()[:, upper]])
+        np.testing.assert_allclose(band.y[:20:-1], [forecast.last_close, *forecast.prices()[:, lower]])
+
+
+def test_wider_bands_lie_under_narrower_ones_and_lines_on_top(series, forecast):
+    names = [t.name for t in forecast_figure(series, forecast).data]
+    assert names == ["90% interval", "80% interval", "50% interval", "close", "median forecast"]
+
+
+def test_an_interval_the_forecast_lacks_is_not_drawn(series, forecast):
+    kept = [2, 5, 8]
+    narrow = replace(forecast, levels=tuple(LEVELS[i] for i in kept), values=forecast.values[:, kept])
+    assert [t.name for t in forecast_figure(series, narrow).data] == ["90% interval", "close", "median forecast"]
+
+
+def test_hovering_tells_the_full_date_the_prices_and_the_currency(series, forecast):
+    drawn = traces(forecast_figure(series, replace(forecast, instrument=replace(INDEX, currency="GBp"))))
+    assert drawn["close"].hovertext[-1].startswith("Mon 2018-12-31<br>close ")
+    first = drawn["median forecast"].hovertext[1]
+    assert first.startswith("Wed 2019-01-02<br>1 session ahead<br>")
+    assert f"median {forecast.last_close:,.2f} GBp" in first
+    assert "80%: " in first
+    assert "chance of a rise 50%" in first
+
+
+def test_estimated_sessions_are_marked_and_named(series, forecast):
+    assert "date estimated" not in traces(forecast_figure(series, forecast))
+    guessed = replace(forecast, estimated=np.arange(20) >= 18)
+    drawn = traces(forecast_figure(series, guessed))
+    assert drawn["date estimated"].x == ("2019-01-29", "2019-01-30")
+    assert ["(estimated)" in text for text in drawn["median forecast"].hovertext[1:]] == guessed.estimated.tolist()
+
+
+def test_the_price_axis_names_the_currency_and_the_background_is_the_pages(series, forecast):
+    layout = forecast_figure(series, forecast).layout
+    assert layout.yaxis.title.text == "Price (USD)"
+    assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)"
+
+
+@pytest.mark.parametrize(
+    ("history", "labels"),
+    [
+        (10, ["17 Dec<br>2018", "Jan<br>2019"]),
+        (63, ["1 Oct<br>2018", "Nov", "Dec", "Jan<br>2019"]),
+        (252, ["Jan<br>2018", "Mar", "May", "Jul", "Sep", "Nov", "Jan<br>2019"]),
+        (756, ["Jan<br>2016", "Jul", "Jan<br>2017", "Jul", "Jan<br>2018", "Jul", "Jan<br>2019"]),
+    ],
+)
+def test_ticks_stand_at_the_first_session_of_a_month_as_many_as_fit(series, forecast, history, labels):
+    axis = forecast_figure(series, forecast, history).layout.xaxis
+    assert list(axis.ticktext) == labels
+    assert set(axis.tickvals) <= set(axis.categoryarray)
+
+
+def test_a_forecast_without_history_is_drawn_alone(series, forecast):
+    alone = replace(series, bars=series.bars.iloc[:0])
+    figure = forecast_figure(alone, forecast)
+    assert figure.layout.xaxis.categoryarray[0] == "2018-12-31"
+    assert len(figure.layout.xaxis.categoryarray) == 21
+
+
+@pytest.mark.parametrize(("price", "text"), [(2506.847, "2,506.85 USD"), (1.0, "1.00 USD"), (0.0123456, "0.01235 USD")])
+def test_small_prices_keep_their_digits(price, text):
+    assert price_text(price, "USD") == text
