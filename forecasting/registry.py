@@ -1,13 +1,12 @@
 """The registry: which model serves a universe, and how it came to."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from forecasting.errors import ModelError
-from forecasting.workspace import write_json
+from forecasting.workspace import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Registry:
         """Return all promotions, oldest first."""
         if not self._path.exists():
             return []
-        return [Promotion(**entry) for entry in json.loads(self._path.read_text())]
+        return [Promotion(**entry) for entry in read_json(self._path)]
 
     def promote(self, universe: str, model_id: str, at: pd.Timestamp, reason: str) -> None:
         """Make a model the champion of a universe; earlier promotions stay on record."""

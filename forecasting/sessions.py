@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecasting.errors import DataError
+
 SETTLING = timedelta(minutes=60)
 """A bar is complete this long after its session's close."""
 
@@ -50,11 +52,17 @@ def calendar_of(symbol: str) -> str:
 def _calendar(name: str) -> Any:
     import exchange_calendars as ec
 
-    kind = type(ec.get_calendar(name))
-    first, last = kind.bound_min(), kind.bound_max()
-    start = max(pd.Timestamp(_FIRST), first) if first is not None else _FIRST
-    end = min(pd.Timestamp(_LAST), last) if last is not None else _LAST
-    return ec.get_calendar(name, start=start, end=end)
+    try:
+        kind = type(ec.get_calendar(name))
+        first, last = kind.bound_min(), kind.bound_max()
+        start = max(pd.Timestamp(_FIRST), first) if first is not None else _FIRST
+        end = min(pd.Timestamp(_LAST), last) if last is not None else _LAST
+        return ec.get_calendar(name, start=start, end=end)
+    except (ValueError, ec.errors.CalendarError) as error:
+        raise DataError(
+            f"the exchange calendar {name} cannot be built ({str(error)[:80]}…); next: leave its symbols out, or "
+            "another version of exchange_calendars"
+        ) from error
 
 
 @lru_cache(maxsize=64)

@@ -4,7 +4,6 @@ Nothing is overwritten. A correction is a new row with a later `known_at`; readi
 latest row known at `as_of`. Prices are adjusted for splits and dividends only when they are read.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ import pyarrow as pa
 from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, Instrument, PriceSeries, adjust_bars, validate_symbol
 from forecasting.errors import DataError
 from forecasting.tables import append_rows, read_rows
-from forecasting.workspace import write_json
+from forecasting.workspace import read_json, write_json
 
 _KNOWN_AT = ("known_at", pa.timestamp("us", tz="UTC"))
 _BARS = pa.schema(
@@ -58,7 +57,7 @@ class PriceStore:
         path = self._root / "instruments.json"
         if not path.exists():
             return {}
-        return {s: Instrument(**values) for s, values in sorted(json.loads(path.read_text()).items())}
+        return {s: Instrument(**values) for s, values in sorted(read_json(path).items())}
 
     def append(
         self,

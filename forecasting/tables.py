@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from forecasting.errors import WorkspaceError
 
@@ -16,7 +17,7 @@ def append_rows(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
     table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
     try:
         write_deltalake(str(path), table, mode="append")
-    except OSError as error:
+    except (OSError, DeltaError) as error:
         raise WorkspaceError(
             f"table {path} cannot be written ({error}); nothing was added; next: check free space and permissions"
         ) from error
@@ -31,16 +32,27 @@ def read_rows(
     """Return a table's rows as a frame, those alone whose columns hold one of the values in `isin`.
 
     Dates come back as `datetime64[us]`, instants as UTC. A table that does not exist is empty.
+
+    Raises
+    ------
+    WorkspaceError
+        The table is damaged.
     """
     names = list(columns or schema.names)
-    if not DeltaTable.is_deltatable(str(path)):
-        table = pa.schema([schema.field(n) for n in names]).empty_table()
-    else:
-        condition = None
-        for column, values in (isin or {}).items():
-            test = ds.field(column).isin(list(values))
-            condition = test if condition is None else condition & test
-        table = DeltaTable(str(path)).to_pyarrow_dataset().to_table(columns=names, filter=condition)
+    condition = None
+    for column, values in (isin or {}).items():
+        test = ds.field(column).isin(list(values))
+        condition = test if condition is None else condition & test
+    try:
+        if DeltaTable.is_deltatable(str(path)):
+            table = DeltaTable(str(path)).to_pyarrow_dataset().to_table(columns=names, filter=condition)
+        else:
+            table = pa.schema([schema.field(n) for n in names]).empty_table()
+    except (OSError, DeltaError, pa.ArrowException) as error:
+        raise WorkspaceError(
+            f"table {path} cannot be read ({error}); next: restore it from a copy, or choose another folder with "
+            "--workspace"
+        ) from error
     frame = table.to_pandas(date_as_object=False)
     for field in schema:
         if field.name in names and (pa.types.is_date(field.type) or pa.types.is_timestamp(field.type)):

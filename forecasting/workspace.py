@@ -50,6 +50,24 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file of the workspace.
+
+    Raises
+    ------
+    WorkspaceError
+        It is there but cannot be read; a file that is not there raises `FileNotFoundError`.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"{path} cannot be read ({error}); next: restore it from a copy, or choose another folder with --workspace"
+        ) from error
+
+
 class Workspace:
     """A workspace folder, which need not exist yet.
 
@@ -81,15 +99,14 @@ class Workspace:
     def _state(self) -> dict[str, int]:
         path = self.root / "workspace.json"
         try:
-            state = json.loads(path.read_text())
-            found = int(state["format"])
-            revision = int(state["revision"])
+            state = read_json(path)
+            found, revision = int(state["format"]), int(state["revision"])
         except FileNotFoundError:
             return {"format": FORMAT, "revision": 0}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(
-                f"{path} cannot be read ({error}): it holds the format and revision of the workspace; "
-                "next: restore it, or choose another folder with --workspace"
+                f"{path} cannot be read: it holds the format and the revision of the workspace; next: restore it from a "
+                "copy, or choose another folder with --workspace"
             ) from error
         if found > FORMAT:
             raise WorkspaceNewer(

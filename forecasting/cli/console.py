@@ -37,7 +37,7 @@ def reported_errors(as_json: bool, verbose: bool) -> Iterator[None]:
         causes = error.causes if isinstance(error, FetchError) else {}
         if as_json:
             show_json({"error": str(error), "causes": causes})
-        say(f"tickercast: {error}")
+        say(f"tickercast: {' '.join(str(error).split())}")  # what libraries say may span lines
         for symbol, cause in causes.items():
             say(f"  {symbol}: {cause}")
         raise typer.Exit(error.exit_code) from error

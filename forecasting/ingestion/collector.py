@@ -15,7 +15,7 @@ from forecasting.bars import (
     validate_symbol,
 )
 from forecasting.config import Progress, no_progress
-from forecasting.errors import BarsError, FetchError, UsageError
+from forecasting.errors import BarsError, DataError, FetchError, UsageError
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, Provider
 from forecasting.ingestion.sample import SampleProvider
 from forecasting.ingestion.synthetic import SyntheticProvider
@@ -83,7 +83,11 @@ def fetch_bars(
     failures: dict[str, Failed] = {}
     requests = []
     for symbol in wanted:
-        last = last_complete_session(calendar_of(symbol), now)
+        try:
+            last = last_complete_session(calendar_of(symbol), now)
+        except DataError as error:
+            failures[symbol] = Failed(symbol, "no_calendar", str(error))
+            continue
         if symbol in known and known[symbol].source != provider.source:
             failures[symbol] = Failed(
                 symbol,

@@ -75,27 +75,30 @@ class YahooProvider:
             return limited
         errors = self._yfinance.exceptions
         self._yfinance.data.YfData.cache_get.cache_clear()
-        ticker = self._yfinance.Ticker(symbol, session=self._session)
+        no_data = Failed(
+            symbol,
+            "no_data",
+            f"Yahoo has no prices of {symbol} from {request.first.date()} to {request.last.date()}; "
+            "next: check the symbol at finance.yahoo.com",
+        )
         try:
+            ticker = self._yfinance.Ticker(symbol, session=self._session)
             raw = ticker.history(
                 start=request.first.date().isoformat(),
-                end=(request.last + pd.Timedelta(days=1)).date().isoformat(),  # exclusive
+                # Past today: prices are adjusted for every split up to now, wherever the request ends.
+                end=(pd.Timestamp.now("UTC") + pd.Timedelta(days=2)).date().isoformat(),
                 auto_adjust=False,
                 actions=True,
                 timeout=_TIMEOUT_S,
             )
-            details = dict(ticker.history_metadata or {})
+            # By key: going through all of them makes yfinance ask for intraday bars.
+            details = {key: (ticker.history_metadata or {}).get(key) for key in ("currency", "exchangeTimezoneName")}
         except errors.YFRateLimitError:
             self._rate_limited.set()
             return limited
         except (errors.YFTzMissingError, errors.YFPricesMissingError, IndexError):
-            return Failed(
-                symbol,
-                "no_data",
-                f"Yahoo has no prices of {symbol} from {request.first.date()} to {request.last.date()}; "
-                "next: check the symbol at finance.yahoo.com",
-            )
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            return no_data
+        except (errors.YFException, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise _Transient(
                 "bad_payload",
                 f"Yahoo's answer is not a price history ({type(error).__name__}); next: try again later",
@@ -105,8 +108,9 @@ class YahooProvider:
                 raise
             raise _Transient(*found) from error
         if raw.empty:
-            return Failed(symbol, "no_data", f"Yahoo has no prices of {symbol} in these sessions")
-        return as_traded(symbol, raw, details)
+            return no_data
+        fetched = as_traded(symbol, raw, details, request.last)
+        return fetched if len(fetched.bars) else no_data
 
 
 def _network_failure(error: Exception) -> tuple[str, str] | None:
@@ -121,12 +125,15 @@ def _network_failure(error: Exception) -> tuple[str, str] | None:
     )
 
 
-def as_traded(symbol: str, raw: pd.DataFrame, details: dict[str, Any]) -> Fetched:
-    """Return yfinance's frame as bars and events as traded: Yahoo's split adjustment undone."""
+def as_traded(symbol: str, raw: pd.DataFrame, details: dict[str, Any], last: pd.Timestamp) -> Fetched:
+    """Return yfinance's frame up to a session as traded: the adjustment for all its splits, later ones too, undone."""
     sessions = pd.DatetimeIndex(raw.index.tz_localize(None)).normalize().as_unit("us").rename("session")
-    raw = raw.set_axis(sessions).dropna(subset=["Close"])
-    sessions = pd.DatetimeIndex(raw.index)
+    raw = raw.set_axis(sessions)
     splits = raw["Stock Splits"][raw["Stock Splits"] > 0]
+    dividends = (raw["Dividends"] * split_factors(sessions, splits))[raw["Dividends"] > 0]
+    # only now: an event may stand on a session without a price, or on one that is not complete yet
+    raw = raw[raw["Close"].notna() & (sessions <= last)]
+    sessions = pd.DatetimeIndex(raw.index)
     factors = split_factors(sessions, splits)
     bars = pd.DataFrame(
         {
@@ -136,11 +143,10 @@ def as_traded(symbol: str, raw: pd.DataFrame, details: dict[str, Any]) -> Fetche
             "volume": raw["Volume"].to_numpy() / factors,
         }
     )
-    dividends = (raw["Dividends"] * factors)[raw["Dividends"] > 0]
     events = pd.concat(
         [
             pd.DataFrame({"symbol": symbol, "session": s.index, "kind": kind, "value": s.to_numpy("float64")})
-            for kind, s in (("split", splits), ("dividend", dividends))
+            for kind, s in (("split", splits[splits.index <= last]), ("dividend", dividends[dividends.index <= last]))
         ],
         ignore_index=True,
     )
