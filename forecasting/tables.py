@@ -41,7 +41,8 @@ def read_rows(
     names = list(columns or schema.names)
     condition = None
     for column, values in (isin or {}).items():
-        test = ds.field(column).isin(list(values))
+        # typed, or an empty list would be of no type at all
+        test = ds.field(column).isin(pa.array(list(values), schema.field(column).type))
         condition = test if condition is None else condition & test
     try:
         if DeltaTable.is_deltatable(str(path)):

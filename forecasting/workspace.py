@@ -105,8 +105,8 @@ class Workspace:
             return {"format": FORMAT, "revision": 0}
         except (ValueError, KeyError, TypeError) as error:
             raise WorkspaceError(
-                f"{path} cannot be read: it holds the format and the revision of the workspace; next: restore it from a "
-                "copy, or choose another folder with --workspace"
+                f"{path} cannot be read: it holds the format and the revision of the workspace; next: restore it "
+                "from a copy, or choose another folder with --workspace"
             ) from error
         if found > FORMAT:
             raise WorkspaceNewer(

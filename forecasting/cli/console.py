@@ -1,10 +1,13 @@
 """What all verbs share: errors as one line, exit codes, progress for people and for logs."""
 
 import json
+import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,6 +17,14 @@ from forecasting.errors import FetchError, TickercastError
 
 PARTLY_DONE = 3
 _INTERRUPTED = 130
+
+
+def command_name() -> str:
+    """Return how this command can be typed again: `tickercast`, or its path where it is not on the PATH."""
+    called = Path(sys.argv[0])
+    if called.name != "tickercast" or shutil.which("tickercast") == shutil.which(called):
+        return "tickercast"
+    return os.path.relpath(called) if called.absolute().is_relative_to(Path.cwd()) else str(called)
 
 
 def say(text: str) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from forecasting.cli.console import command_name
 from forecasting.config import REPORT_HORIZONS
 from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
@@ -92,13 +93,14 @@ def show_run(report: RunReport) -> None:
     _print("")
     show_fetch(report.fetched)
     show_issue(report.issued)
-    symbol = sorted(report.issued.forecasts)[0]
-    _print(
-        "\nNext: tickercast dashboard              look at the forecasts",
-        f"      tickercast forecast '{symbol}'       print them again",
-        "      tickercast run AAPL MSFT          the same with live prices",
-        "      tickercast status                 what the workspace holds",
-    )
+    symbol, command = sorted(report.issued.forecasts)[0], command_name()
+    examples = {
+        "dashboard": "look at the forecasts",
+        f"forecast '{symbol}'": "print them again",
+        "run AAPL MSFT": "the same with live prices",
+        "status": "what the workspace holds",
+    }
+    _print("\nNext:", *(f"  {f'{command} {verb}':40} {what}" for verb, what in examples.items()))
 
 
 def show_files(files: Iterable[Any]) -> None:
