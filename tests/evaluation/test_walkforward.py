@@ -1,0 +1,188 @@
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import random_walk
+from scipy import stats
+
+from forecasting.config import LEVELS, BacktestConfig
+from forecasting.errors import DataError, TooFewBars, UsageError
+from forecasting.evaluation.baselines import RandomWalk
+from forecasting.evaluation.scores import crps
+from forecasting.evaluation.significance import diebold_mariano
+from forecasting.evaluation.walkforward import score_backtest, walk_forward
+from forecasting.forecasts import RollingForecast
+
+CONFIG = BacktestConfig(test_sessions=6, refit_every=4)
+
+
+@dataclass
+class Normal:
+    """Forecast a normal random walk of one width, whatever the series; `spoil` may break an answer."""
+
+    name: str = "normal"
+    sigma: float = 0.01
+    horizon: int = 2
+    levels: tuple[float, ...] = LEVELS
+    spoil: object = None
+    seen: list = field(default_factory=list)
+
+    def fit(self, series, progress=None):
+        self.seen.append(("fit", {s: x.sessions[-1] for s, x in series.items()}))
+        return self
+
+    def roll(self, series, first):
+        self.seen.append(("roll", first, {s: x.sessions[-1] for s, x in series.items()}))
+        spread = self.sigma * np.sqrt(np.arange(1, self.horizon + 1))
+        one = spread[:, None] * stats.norm.ppf(np.array(self.levels))
+        rolled = {}
+        for symbol, x in series.items():
+            origins = x.sessions[x.sessions >= first]
+            close = x.bars["close"].to_numpy(copy=True)[len(x) - len(origins) :]
+            rolled[symbol] = RollingForecast(
+                x.instrument, origins, close, self.levels, np.tile(one, (len(origins), 1, 1))
+            )
+        return self.spoil(rolled) if self.spoil else rolled
+
+
+@pytest.fixture
+def series():
+    return {s: random_walk(s, bars=130, seed=i) for i, s in enumerate(["AAA", "BBB"])}
+
+
+def test_a_forecaster_is_fitted_on_the_past_and_rolled_over_no_later_bar_than_the_folds_last(series):
+    forecaster = Normal()
+    walk_forward([forecaster], series, CONFIG)
+    # the last six sessions of 2018: 21, 24, 26, 27 | 28, 31 December
+    day = {d: pd.Timestamp(f"2018-12-{d}") for d in (20, 21, 27, 28, 31)}
+    assert forecaster.seen == [
+        ("fit", {"AAA": day[20], "BBB": day[20]}),
+        ("roll", day[21], {"AAA": day[27], "BBB": day[27]}),
+        ("fit", {"AAA": day[27], "BBB": day[27]}),
+        ("roll", day[28], {"AAA": day[31], "BBB": day[31]}),
+    ]
+
+
+def test_every_test_session_is_an_origin_once_with_its_own_outcome(series):
+    backtest = walk_forward([Normal()], series, CONFIG)
+    for symbol, x in series.items():
+        rolling = backtest.forecasts["normal"][symbol]
+        assert rolling.origins.equals(x.sessions[-6:])
+        close = np.log(x.bars["close"].to_numpy())[-6:]
+        expected = np.full((6, 2), np.nan)
+        expected[:5, 0], expected[:4, 1] = close[1:] - close[:-1], close[2:] - close[:-2]
+        assert backtest.outcomes[symbol] == pytest.approx(expected, nan_ok=True, abs=1e-14)
+
+
+def spoiled(change):
+    def spoil(rolled):
+        last = rolled["BBB"]
+        return rolled | {"BBB": change(last)}
+
+    return spoil
+
+
+def with_value(value):
+    def change(rolling):
+        values = rolling.values.copy()
+        values[1, 0, 3] = value
+        return replace(rolling, values=values)
+
+    return change
+
+
+def without_the_last_origin(rolling):
+    return replace(rolling, origins=rolling.origins[:-1], values=rolling.values[:-1])
+
+
+def a_day_late(rolling):
+    return replace(rolling, origins=rolling.origins + pd.Timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (with_value(np.nan), "1 origins with NaN"),
+        (with_value(-np.inf), "1 origins with NaN or infinity"),
+        (with_value(0.5), "1 origins with crossing quantiles"),
+        (without_the_last_origin, "3 origins where 4 were asked for"),
+        (a_day_late, "4 origins where 4 were asked for"),
+    ],
+)
+def test_an_answer_that_cannot_be_scored_is_refused_and_its_forecaster_named(series, change, problem):
+    bad = Normal("careless", spoil=spoiled(change))
+    with pytest.raises(DataError, match=f"careless returned for BBB, 2018-12-21 to 2018-12-27: {problem}"):
+        walk_forward([Normal(), bad], series, CONFIG)
+
+
+def test_a_forecaster_that_leaves_a_symbol_out_is_refused(series):
+    bad = Normal("careless", spoil=lambda rolled: {"AAA": rolled["AAA"]})
+    with pytest.raises(DataError, match="careless returned AAA where AAA, BBB were asked for"):
+        walk_forward([Normal(), bad], series, CONFIG)
+
+
+def test_a_baseline_without_enough_past_is_refused_rather_than_scored_on_fewer_rows(series):
+    short = {"AAA": series["AAA"], "BBB": replace(series["BBB"], bars=series["BBB"].bars.iloc[-50:])}
+    with pytest.raises(DataError, match="random_walk returned for BBB, .*: 4 origins with NaN"):
+        walk_forward([Normal(), RandomWalk("constant", 2)], short, CONFIG)
+
+
+def test_two_forecasters_of_one_name_are_refused(series):
+    with pytest.raises(UsageError, match="each needs its own"):
+        walk_forward([Normal(), Normal()], series, CONFIG)
+
+
+def test_too_short_a_history_is_refused_before_anything_is_fitted(series):
+    forecaster = Normal()
+    with pytest.raises(TooFewBars):
+        walk_forward([forecaster], series, BacktestConfig(test_sessions=130))
+    assert forecaster.seen == []
+
+
+def test_a_symbol_that_stopped_trading_before_the_test_part_has_no_rows(series):
+    ended = {**series, "CCC": random_walk("CCC", bars=150, last="2018-11-30")}
+    backtest = walk_forward([Normal(), RandomWalk("constant", 2)], ended, CONFIG)
+    assert backtest.outcomes["CCC"].shape == (0, 2)
+    alone = walk_forward([Normal(), RandomWalk("constant", 2)], series, CONFIG)
+    pd.testing.assert_frame_equal(score_backtest(backtest), score_backtest(alone))
+
+
+def test_scores_are_means_over_the_same_matured_rows(series):
+    config = BacktestConfig(test_sessions=25, refit_every=25)
+    backtest = walk_forward([Normal(sigma=0.01), Normal("wide", sigma=0.03)], series, config)
+    scores = score_backtest(backtest, horizons=(1, 2)).set_index("horizon")
+    for h in (1, 2):
+        losses, hits = {}, []
+        for name, sigma in (("normal", 0.01), ("wide", 0.03)):
+            quantiles = sigma * np.sqrt(h) * stats.norm.ppf(LEVELS)
+            losses[name] = np.array(
+                [
+                    [crps(quantiles, np.array(np.log(c[t + h] / c[t])), LEVELS) for t in range(105, 130 - h)]
+                    for c in (x.bars["close"].to_numpy() for x in series.values())
+                ]
+            )
+        edge = 0.01 * np.sqrt(h) * stats.norm.ppf(0.9)
+        for x in series.values():
+            c = x.bars["close"].to_numpy()
+            hits += [abs(np.log(c[t + h] / c[t])) <= edge for t in range(105, 130 - h)]
+        row = scores.loc[h]
+        assert row["rows"] == 2 * (25 - h)
+        assert row["crps_normal"] == pytest.approx(losses["normal"].mean(), rel=1e-12)
+        assert row["crps_wide"] == pytest.approx(losses["wide"].mean(), rel=1e-12)
+        assert row["skill_wide"] == pytest.approx(1 - losses["normal"].mean() / losses["wide"].mean(), rel=1e-12)
+        by_date = (losses["wide"] - losses["normal"]).mean(axis=0)
+        assert row["p_wide"] == pytest.approx(diebold_mariano(by_date, h)[1], rel=1e-9)
+        assert row["coverage_80"] == pytest.approx(np.mean(hits))
+
+
+def test_a_horizon_no_outcome_has_reached_is_left_out(series):
+    backtest = walk_forward([Normal(horizon=20)], series, CONFIG)
+    assert score_backtest(backtest)["horizon"].tolist() == [1, 2, 3, 5]
+    with pytest.raises(TooFewBars, match="more --test-sessions"):
+        score_backtest(walk_forward([Normal()], series, BacktestConfig(test_sessions=1)))
+
+
+def test_an_interval_the_levels_do_not_hold_is_left_out(series):
+    scores = score_backtest(walk_forward([Normal(levels=(0.1, 0.5, 0.9))], series, CONFIG))
+    assert [c for c in scores.columns if c.startswith("coverage")] == ["coverage_80"]
