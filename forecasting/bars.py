@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.errors import BarsError, InvalidSymbol, UsageError
-from forecasting.sessions import calendar_of, session_numbers
+from forecasting.sessions import are_sessions, calendar_of, session_numbers
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
 BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
@@ -265,10 +265,16 @@ def make_series(bars: pd.DataFrame, instruments: Mapping[str, Instrument] | None
     """
     canonical = validate_bars(normalize_bars(bars))
     known = instruments or {}
-    return {
-        str(symbol): PriceSeries(
-            known.get(str(symbol)) or Instrument.from_symbol(str(symbol)),
-            rows.drop(columns="symbol").set_index("session"),
-        )
-        for symbol, rows in canonical.groupby("symbol", sort=True)
-    }
+    series = {}
+    for name, rows in canonical.groupby("symbol", sort=True):
+        symbol = str(name)
+        instrument = known.get(symbol) or Instrument.from_symbol(symbol)
+        one = PriceSeries(instrument, rows.drop(columns="symbol").set_index("session"))
+        closed = one.sessions[~are_sessions(instrument.calendar, one.sessions)]
+        if len(closed):
+            raise BarsError(
+                f"{symbol} has {len(closed)} bars on days that are no session of {instrument.calendar}, the first on "
+                f"{closed[0].date()}; next: remove them, or pass an Instrument with the right calendar"
+            )
+        series[symbol] = one
+    return series

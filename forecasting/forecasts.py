@@ -186,6 +186,11 @@ class Forecaster(Protocol):
 
     name: str
 
+    @property
+    def needs(self) -> int:
+        """How many bars of a symbol must lie before its first origin."""
+        ...
+
     def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
         """Learn from the series, all of it in the past of every later origin."""
         ...

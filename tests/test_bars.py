@@ -209,3 +209,12 @@ def test_make_series_splits_a_frame_by_symbol_and_refuses_a_broken_bar():
     assert series["AAPL"].sessions.equals(days)
     with pytest.raises(BarsError, match="duplicate_session"):
         make_series(pd.concat([frame, frame]))
+
+
+def test_make_series_refuses_days_on_which_the_exchange_is_closed_unless_the_calendar_is_given():
+    days = ["2019-01-04", "2019-01-05", "2019-01-07"]  # Friday, Saturday, Monday
+    bars = flat_bars("AAA", days, [1.0, 2.0, 3.0])
+    with pytest.raises(BarsError, match=r"1 bars on days that are no session of XNYS, the first on 2019-01-05"):
+        make_series(bars)
+    series = make_series(bars, {"AAA": Instrument("AAA", "python", "24/7")})["AAA"]
+    assert len(series) == 3

@@ -147,6 +147,7 @@ def backtest_values(report: BacktestReport) -> dict[str, Any]:
     return {
         "backtest_id": report.backtest_id,
         "universe": list(report.universe),
+        "excluded": dict(report.excluded),
         "test_first": report.test_first,
         "test_last": report.test_last,
         "scores": report.scores.to_dict("records"),

@@ -36,6 +36,11 @@ class RandomWalk:
         self.levels = levels
         self.window = window
 
+    @property
+    def needs(self) -> int:
+        """Bars before the first origin: enough past returns at the longest horizon."""
+        return _FEWEST + self.horizon
+
     def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
         """Learn nothing: the quantiles roll with the origin."""
         return self

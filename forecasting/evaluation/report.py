@@ -77,6 +77,7 @@ class BacktestReport:
     ----------
     backtest_id : name of its folder
     universe : symbols it is pooled over
+    excluded : why symbols were left out of it, by symbol
     test_first, test_last : origins, ISO dates
     recipe : as JSON values
     scores : as `score_backtest` returns them
@@ -84,6 +85,7 @@ class BacktestReport:
 
     backtest_id: str
     universe: tuple[str, ...]
+    excluded: Mapping[str, str]
     test_first: str
     test_last: str
     recipe: Mapping[str, Any]
@@ -109,6 +111,7 @@ class BacktestReport:
             f"Against {_BASELINES[JUDGE]}, from {self.test_first} to {self.test_last} and pooled over "
             f"{len(self.universe)} {'symbol' if len(self.universe) == 1 else 'symbols'}, the network "
             f"{'; '.join(parts)} sessions ahead (p < {SIGNIFICANT})."
+            + (f" Left out: {'; '.join(self.excluded.values())}." if self.excluded else "")
         )
 
 
@@ -122,6 +125,7 @@ def save_backtest(
     universe = tuple(sorted(backtest.outcomes))
     content: dict[str, Any] = {
         "universe": list(universe),
+        "excluded": dict(sorted(backtest.excluded.items())),
         "test_first": backtest.folds[0].test_first.date().isoformat(),
         "test_last": backtest.folds[-1].test_last.date().isoformat(),
         "recipe": config_to_json(recipe),
@@ -174,6 +178,7 @@ def load_report(folder: Path) -> BacktestReport:
         return BacktestReport(
             folder.name,
             tuple(content["universe"]),
+            content["excluded"],
             content["test_first"],
             content["test_last"],
             content["recipe"],
@@ -186,7 +191,7 @@ def load_report(folder: Path) -> BacktestReport:
 
 
 def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, Any]) -> BacktestReport | None:
-    """Return the newest backtest of a recipe over exactly these symbols, if there is one.
+    """Return the newest backtest of a recipe on exactly these symbols, if there is one.
 
     Parameters
     ----------
@@ -196,6 +201,6 @@ def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, A
     for path in manifests:
         with suppress(DataError):
             report = load_report(path.parent)
-            if set(report.universe) == set(universe) and report.recipe == recipe:
+            if {*report.universe, *report.excluded} == set(universe) and report.recipe == recipe:
                 return report
     return None

@@ -1,7 +1,7 @@
 """Walk forecasters forward over the same folds, and score them on the same rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,13 @@ class Backtest:
     folds
     forecasts : by forecaster's name, then symbol; the first name is the one under test
     outcomes : by symbol, log returns (origins, H); NaN where the target session has no bar yet
+    excluded : why symbols were left out, by symbol
     """
 
     folds: list[Fold]
     forecasts: Mapping[str, Mapping[str, RollingForecast]]
     outcomes: Mapping[str, np.ndarray]
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 def walk_forward(
@@ -43,12 +45,13 @@ def walk_forward(
     """Fit each forecaster anew before every fold and forecast from all origins of the fold.
 
     The first forecaster is the one under test. Each is fitted on the series cut at the fold's
-    `fitted_until` and rolled over the series cut at `test_last`: later bars are not there.
+    `fitted_until` and rolled over the series cut at `test_last`: later bars are not there. A symbol that
+    has fewer bars before the test part than a forecaster needs, or none within it, is left out and named.
 
     Raises
     ------
     TooFewBars
-        The histories are too short for the split.
+        The histories are too short for the split, or no symbol is left.
     UsageError
         Two forecasters have the same name.
     DataError
@@ -59,6 +62,10 @@ def walk_forward(
     if len(set(names)) < len(names):
         raise UsageError(f"forecasters {', '.join(names)}: scores are kept by name, so each needs its own")
     folds = make_folds((day for s in series.values() for day in s.sessions), config)
+    excluded = _excluded(series, folds[0].test_first, max(f.needs for f in forecasters))
+    if len(excluded) == len(series):
+        raise TooFewBars("; ".join(excluded.values()) + "; next: fewer --test-sessions, or a longer history")
+    series = {symbol: s for symbol, s in series.items() if symbol not in excluded}
     parts: dict[str, dict[str, list[RollingForecast]]] = {}
     for k, fold in enumerate(folds):
         past = {symbol: s.until(fold.fitted_until) for symbol, s in series.items()}
@@ -84,7 +91,20 @@ def walk_forward(
         symbol: series[symbol].log_returns(horizons)[len(series[symbol]) - len(rolling.origins) :]
         for symbol, rolling in under_test.items()
     }
-    return Backtest(folds, forecasts, outcomes)
+    return Backtest(folds, forecasts, outcomes, excluded)
+
+
+def _excluded(series: Mapping[str, PriceSeries], first: pd.Timestamp, needed: int) -> dict[str, str]:
+    reasons = {}
+    for symbol, s in series.items():
+        before = int((s.sessions < first).sum())
+        if before < needed:
+            reasons[symbol] = (
+                f"{symbol} has {before} bars before the test starts on {first.date()}, {needed} are needed"
+            )
+        elif before == len(s):
+            reasons[symbol] = f"{symbol} has no bar from {first.date()} on, where the test starts"
+    return reasons
 
 
 def _check(name: str, rolling: RollingForecast, series: PriceSeries, fold: Fold) -> None:

@@ -65,6 +65,9 @@ class YahooProvider:
             return self._retry.copy()(self._attempt, request)
         except _Transient as error:
             return Failed(request.symbol, error.kind, error.cause)
+        except Exception as error:  # one symbol's surprise must not end the others' batch
+            cause = f"an unexpected {type(error).__name__} ({error}); next: leave it out, and report this line"
+            return Failed(request.symbol, "unexpected", cause)
 
     def _attempt(self, request: FetchRequest) -> FetchResult:
         symbol = request.symbol

@@ -86,6 +86,11 @@ class RNNForecaster:
         self._model = model
 
     @property
+    def needs(self) -> int:
+        """How many bars a symbol needs to be forecast: the warm-up of its inputs and one window."""
+        return minimum_bars(self.recipe)
+
+    @property
     def model(self) -> FittedModel:
         """The fitted model; raises `ModelError` before `fit`."""
         if self._model is None:
@@ -148,12 +153,11 @@ class RNNForecaster:
         TooFewBars
             A symbol has fewer bars than its inputs and one window need.
         """
-        needed = minimum_bars(self.recipe)
         for symbol in sorted(series):
-            if len(series[symbol]) < needed:
+            if len(series[symbol]) < self.needs:
                 raise TooFewBars(
                     f"{symbol} has {len(series[symbol])} bars: a forecast reads a window of "
-                    f"{self.recipe.training.window} after a warm-up of {WARM_UP}, so it needs {needed}; next: "
+                    f"{self.recipe.training.window} after a warm-up of {WARM_UP}, so it needs {self.needs}; next: "
                     "fetch a longer history, or leave the symbol out"
                 )
         if first <= self.model.trained_until:

@@ -48,7 +48,7 @@ def report_of(*rows: tuple[int, float, float, float, float], universe=("AAA",)) 
             for h, own, walk, ewma, p in rows
         ]
     )
-    return BacktestReport("id", tuple(universe), "2016-01-04", "2018-12-31", {}, scores)
+    return BacktestReport("id", tuple(universe), {}, "2016-01-04", "2018-12-31", {}, scores)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class Normal:
     sigma: float = 0.01
     horizon: int = 2
     levels: tuple[float, ...] = LEVELS
+    needs: int = 1
     spoil: object = None
     seen: list = field(default_factory=list)
 
@@ -122,10 +123,18 @@ def test_a_forecaster_that_leaves_a_symbol_out_is_refused(series):
         walk_forward([Normal(), bad], series, CONFIG)
 
 
-def test_a_baseline_without_enough_past_is_refused_rather_than_scored_on_fewer_rows(series):
+def test_a_symbol_without_enough_past_is_left_out_by_name(series):
     short = {"AAA": series["AAA"], "BBB": replace(series["BBB"], bars=series["BBB"].bars.iloc[-50:])}
-    with pytest.raises(DataError, match="random_walk returned for BBB, .*: 4 origins with NaN"):
-        walk_forward([Normal(), RandomWalk("constant", 2)], short, CONFIG)
+    backtest = walk_forward([Normal(), RandomWalk("constant", 2)], short, CONFIG)
+    assert list(backtest.outcomes) == ["AAA"]
+    assert backtest.excluded == {
+        "BBB": "BBB has 44 bars before the test starts on 2018-12-21, 102 are needed",
+    }
+
+
+def test_where_no_symbol_has_enough_past_the_walk_is_refused(series):
+    with pytest.raises(TooFewBars, match=r"AAA has 124 bars before .* 125 are needed; BBB .*next:"):
+        walk_forward([Normal(needs=125)], series, CONFIG)
 
 
 def test_two_forecasters_of_one_name_are_refused(series):
@@ -140,12 +149,19 @@ def test_too_short_a_history_is_refused_before_anything_is_fitted(series):
     assert forecaster.seen == []
 
 
-def test_a_symbol_that_stopped_trading_before_the_test_part_has_no_rows(series):
+def test_a_symbol_that_stopped_trading_before_the_test_part_is_left_out_by_name(series):
     ended = {**series, "CCC": random_walk("CCC", bars=150, last="2018-11-30")}
     backtest = walk_forward([Normal(), RandomWalk("constant", 2)], ended, CONFIG)
-    assert backtest.outcomes["CCC"].shape == (0, 2)
+    assert backtest.excluded == {"CCC": "CCC has no bar from 2018-12-21 on, where the test starts"}
     alone = walk_forward([Normal(), RandomWalk("constant", 2)], series, CONFIG)
     pd.testing.assert_frame_equal(score_backtest(backtest), score_backtest(alone))
+
+
+def test_a_symbol_that_stops_trading_within_the_test_part_is_scored_until_then(series):
+    ends = {**series, "CCC": random_walk("CCC", bars=150, last="2018-12-26")}
+    backtest = walk_forward([Normal(), RandomWalk("constant", 2)], ends, CONFIG)
+    assert backtest.excluded == {}
+    assert len(backtest.forecasts["random_walk"]["CCC"].origins) == 3  # 21, 24, 26 December
 
 
 def test_scores_are_means_over_the_same_matured_rows(series):
