@@ -157,6 +157,9 @@ class Workspace:
                 "permissions and free space, or choose another folder with --workspace"
             ) from error
         try:
+            for depth in ("", "*/", "*/*/"):  # what a killed writer left half-written
+                for leftover in self.root.glob(f"{depth}.*.tmp"):
+                    leftover.unlink(missing_ok=True)
             yield
         finally:
             if new_lock and not (self.root / "workspace.json").exists():
