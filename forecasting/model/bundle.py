@@ -5,6 +5,7 @@ folder once published is never changed. Nothing is unpickled.
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +16,10 @@ import pandas as pd
 import torch
 from safetensors.torch import load, save
 
-from forecasting.config import Recipe, config_from_json, config_to_json
+from forecasting.config import Recipe, config_from_json, config_to_json, report_horizons
 from forecasting.errors import BundleError
 from forecasting.model.features import GROUPS
-from forecasting.model.forecaster import FittedModel, RNNForecaster, knot_horizons
+from forecasting.model.forecaster import FittedModel, RNNForecaster
 from forecasting.model.manifest import MANIFEST, damaged_model, model_name, read_manifest
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
@@ -48,13 +49,15 @@ def save_model(forecaster: RNNForecaster, models: Path) -> str:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     model_id = model_name(content)
+    with suppress(BundleError):  # the same model, intact: a published folder is left alone
+        load_model(models, model_id)
+        return model_id
     folder = models / model_id
-    if not (folder / MANIFEST).exists():
-        packages = {name: version(name) for name in ("tickercast", "torch", "numpy", "pandas")}
-        history = [asdict(epoch) for epoch in model.history]
-        write_atomic(folder / _WEIGHTS, weights)
-        # the manifest last: a folder without one was never published
-        write_json(folder / MANIFEST, {**content, "history": history, "packages": packages})
+    packages = {name: version(name) for name in ("tickercast", "torch", "numpy", "pandas")}
+    history = [asdict(epoch) for epoch in model.history]
+    write_atomic(folder / _WEIGHTS, weights)
+    # the manifest last: a folder without one was never published
+    write_json(folder / MANIFEST, {**content, "history": history, "packages": packages})
     return model_id
 
 
@@ -87,7 +90,7 @@ def load_model(models: Path, model_id: str) -> RNNForecaster:
 
 def _rebuild(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> RNNForecaster:
     recipe = config_from_json(Recipe, manifest["recipe"])
-    network = QuantileNetwork(recipe.network, manifest["inputs"], len(knot_horizons(recipe.horizon)), recipe.levels)
+    network = QuantileNetwork(recipe.network, manifest["inputs"], len(report_horizons(recipe.horizon)), recipe.levels)
     prefix = "network."
     network.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
     network.eval()

@@ -37,29 +37,34 @@ class OutOfTraining:
 
 
 def track_offsets(
-    rows: Sequence[OutOfTraining], levels: np.ndarray, rate: float
-) -> tuple[pd.DatetimeIndex, np.ndarray]:
-    """Return the offsets in force at each origin.
+    pool: Sequence[OutOfTraining], dates: pd.DatetimeIndex, levels: np.ndarray, rate: float
+) -> np.ndarray:
+    """Return the offsets in force on each date.
 
     An outcome moves the offsets of origins on strictly later dates only: with exchanges in several time
     zones, a close of the same date may lie in the origin's future.
 
+    Parameters
+    ----------
+    pool : the symbols whose outcomes are tracked
+    dates : length D, ascending
+    levels : length L
+    rate : step of the correction at horizon 1, in units of the volatility scale
+
     Returns
     -------
-    origins : DatetimeIndex, all dates on which a row has its origin, ascending
-    offsets : float64 (origins, H, L)
+    float64 array (D, H, L)
     """
-    dates = pd.DatetimeIndex(sorted(set().union(*(r.origins for r in rows))))
-    horizon, n_levels = rows[0].quantiles.shape[1:]
+    horizon, n_levels = pool[0].quantiles.shape[1:]
     offset = np.zeros((horizon, n_levels))
     # outcomes of h sessions overlap: h of them say as much as one, so each says less
     step = rate / np.sqrt(np.arange(1, horizon + 1))[:, None]
     in_force = np.empty((len(dates), horizon, n_levels))
     # the flat (row, horizon) outcomes of all symbols, ordered by the date on which they are known
-    known = np.concatenate([r.matures.ravel() for r in rows])
-    outcomes = np.concatenate([r.outcomes.ravel() for r in rows])
-    quantiles = np.concatenate([r.quantiles.reshape(-1, n_levels) for r in rows])
-    horizons = np.concatenate([np.tile(np.arange(horizon), len(r.origins)) for r in rows])
+    known = np.concatenate([r.matures.ravel() for r in pool])
+    outcomes = np.concatenate([r.outcomes.ravel() for r in pool])
+    quantiles = np.concatenate([r.quantiles.reshape(-1, n_levels) for r in pool])
+    horizons = np.concatenate([np.tile(np.arange(horizon), len(r.origins)) for r in pool])
     order = np.argsort(known, kind="stable")
     order = order[~np.isnan(outcomes[order])]
     ends = np.searchsorted(known[order], dates.to_numpy(), side="left")
@@ -75,7 +80,7 @@ def track_offsets(
             offset += step * moved / np.maximum(count, 1)[:, None]
         begin = end
         in_force[i] = offset
-    return dates, in_force
+    return in_force
 
 
 def _runs(values: np.ndarray) -> list[slice]:

@@ -65,7 +65,7 @@ def _volatility_ladder(m: _Moves) -> dict[str, pd.Series]:
 
 
 def _volume(m: _Moves) -> dict[str, pd.Series]:
-    log = np.log1p(m.volume.clip(lower=0))  # all zeros where a source has no volume
+    log = np.log(m.volume.where(m.volume > 0))  # no volume is no news, not a volume of nothing
     return {"volume_today": log - _ewma(log, 20), "volume_week": _ewma(log, 5) - _ewma(log, 60)}
 
 

@@ -9,15 +9,15 @@ import pandas as pd
 import torch
 
 from forecasting.bars import PriceSeries
-from forecasting.config import REPORT_HORIZONS, Progress, Recipe, no_progress
+from forecasting.config import Progress, Recipe, no_progress, report_horizons
 from forecasting.errors import ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, apply_offsets, track_offsets
 from forecasting.model.features import GROUPS, WARM_UP, make_features
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
-from forecasting.model.training import Epoch, train_network
-from forecasting.model.windows import make_training_set
+from forecasting.model.training import Epoch, one_thread, train_network
+from forecasting.model.windows import make_training_set, standardize
 from forecasting.sessions import session_close
 
 
@@ -30,7 +30,7 @@ class FittedModel:
     network : in evaluation mode
     mean, std : float32 (F,), of the training inputs
     scale : the volatility scale of each horizon
-    universe : symbols it was trained on
+    universe : symbols handed to `fit`; one too young for a window before `trained_until` taught nothing
     trained_until : the last session any input or target of the training part came from
     first_session, fitted_until : range of the bars that `fit` was handed
     feature_groups
@@ -47,11 +47,6 @@ class FittedModel:
     fitted_until: pd.Timestamp
     feature_groups: tuple[str, ...] = tuple(GROUPS)
     history: tuple[Epoch, ...] = field(default=())
-
-
-def knot_horizons(horizon: int) -> tuple[int, ...]:
-    """Return the horizons the head is trained on: the report horizons up to `horizon`, and itself."""
-    return (*(h for h in REPORT_HORIZONS if h < horizon), horizon)
 
 
 def minimum_bars(recipe: Recipe) -> int:
@@ -118,7 +113,7 @@ class RNNForecaster:
                 "calibration; next: fetch a longer history"
             )
         trained_until = dates[-1 - kept_out]
-        horizons = knot_horizons(recipe.horizon)
+        horizons = report_horizons(recipe.horizon)
         universe = [series[symbol].until(trained_until) for symbol in sorted(series)]
         data = make_training_set(universe, horizons, recipe.training.window)
         # the weights start from the seed, whatever was drawn before, and leave the global generator alone
@@ -167,10 +162,9 @@ class RNNForecaster:
                 "train on an earlier part"
             )
         scaled = {symbol: self._scaled(series[symbol]) for symbol in sorted(series)}
-        pool = [s for s in scaled if s in self.model.universe] or list(scaled)
-        dates, offsets = track_offsets(
-            [scaled[s] for s in pool], np.asarray(self.recipe.levels), self.recipe.calibration.rate
-        )
+        pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
+        dates = pd.DatetimeIndex(sorted(set().union(*(rows.origins for rows in scaled.values()))))
+        offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
         return {symbol: self._rolled(series[symbol], rows, first, dates, offsets) for symbol, rows in scaled.items()}
 
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
@@ -186,8 +180,8 @@ class RNNForecaster:
     def _scaled(self, series: PriceSeries) -> OutOfTraining:
         """Run the network over a whole history and return what lies after the training part."""
         features = make_features(series)
-        inputs = (torch.from_numpy(features.values[WARM_UP:]) - self.model.mean) / self.model.std
-        with torch.no_grad():
+        inputs = standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
+        with torch.no_grad(), one_thread():
             knots = self.model.network(inputs[None])[0].numpy().astype("float64")  # (T, K, L)
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
         horizons = range(1, self.recipe.horizon + 1)
@@ -208,9 +202,7 @@ class RNNForecaster:
     ) -> RollingForecast:
         chosen = np.asarray(rows.origins >= first)
         origins = rows.origins[chosen]
-        # a date without a forecast in the pool takes the offsets of the next one: no outcome lies between
-        in_force = offsets[np.minimum(dates.searchsorted(origins), len(dates) - 1)]
-        quantiles = apply_offsets(rows.quantiles[chosen], in_force)
+        quantiles = apply_offsets(rows.quantiles[chosen], offsets[dates.get_indexer(origins)])
         return RollingForecast(
             series.instrument,
             origins,
@@ -225,7 +217,7 @@ def interpolation_weights(horizons: Sequence[int]) -> np.ndarray:
 
     Each row is a convex combination, so quantiles that are ordered at the knots are ordered everywhere.
     """
-    knots = np.log(knot_horizons(max(horizons)))
+    knots = np.log(report_horizons(max(horizons)))
     return np.stack([np.interp(np.log(horizons), knots, unit) for unit in np.eye(len(knots))], axis=1)
 
 

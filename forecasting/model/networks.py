@@ -21,6 +21,7 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "l
 _DEGREES = 5  # of freedom of the Student-t prior: daily returns have fat tails
 _UNIT = ((_DEGREES - 2) / _DEGREES) ** 0.5  # makes its variance one
 _PRIOR_SIZE = float(stats.t.expect(abs, (_DEGREES,))) * _UNIT  # its mean absolute value
+_WIDEST = 10.0  # log scale: far beyond any market
 _MEDIAN = 0.05  # how far an output of one moves the median, in volatilities
 
 
@@ -47,7 +48,7 @@ class OrderedQuantiles(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Map (..., L + 1) to quantiles (..., L)."""
-        scale = torch.exp(raw[..., 1:2])
+        scale = torch.exp(raw[..., 1:2].clamp(-_WIDEST, _WIDEST))  # finite in float32, whatever the weights
         median = _MEDIAN * raw[..., :1] * scale
         gaps = scale * nn.functional.softplus(raw[..., 2:] + self.gaps)
         above = median + gaps[..., self.middle :].cumsum(-1)

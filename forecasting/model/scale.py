@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import LinearRegression
 
 from forecasting.model.features import WARM_UP, Features
 
@@ -32,11 +33,10 @@ class HarScale:
 def fit_scale(universe: Sequence[Features], horizon: int) -> HarScale:
     """Fit the scale of horizons 1..`horizon` on training histories; every target lies within them."""
     regressors = np.concatenate([f.log_variances[WARM_UP:] for f in universe])
-    design = np.column_stack([np.ones(len(regressors)), regressors])
-    columns = []
+    fits = []
     for h in range(1, horizon + 1):
         ahead = [pd.Series(f.range_variance).rolling(h).mean().shift(-h).to_numpy()[WARM_UP:] for f in universe]
         log_mean = np.log(np.concatenate(ahead))
         known = np.isfinite(log_mean)
-        columns.append(np.linalg.lstsq(design[known], log_mean[known], rcond=None)[0])
-    return HarScale(np.column_stack(columns))
+        fits.append(LinearRegression().fit(regressors[known], log_mean[known]))
+    return HarScale(np.column_stack([np.append(fit.intercept_, fit.coef_) for fit in fits]))

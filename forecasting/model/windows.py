@@ -11,6 +11,8 @@ from forecasting.errors import TooFewBars
 from forecasting.model.features import WARM_UP, make_features
 from forecasting.model.scale import HarScale, fit_scale
 
+_EXTREME = 6.0  # standard deviations
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -65,13 +67,21 @@ def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], 
     std, mean = torch.std_mean(inputs, dim=0)
     std = std.clamp(min=1e-6)
     return TrainingSet(
-        (inputs - mean) / std,
+        standardize(inputs, mean, std),
         torch.from_numpy(np.concatenate(targets).astype("float32")),
         tuple(len(x) for x in targets),
         mean,
         std,
         scale,
     )
+
+
+def standardize(inputs: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Return inputs in standard deviations of the training part, none beyond `_EXTREME`.
+
+    A day unlike any before then says no more than the most extreme of days, and cannot blow a forecast up.
+    """
+    return ((inputs - mean) / std).clamp(-_EXTREME, _EXTREME)
 
 
 def window_starts(lengths: Sequence[int], window: int, stride: int, rng: np.random.Generator) -> np.ndarray:

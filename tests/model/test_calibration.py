@@ -17,21 +17,24 @@ def _daily(outcomes, levels, first="2018-01-01"):
     return _rows(outcomes[:, None], np.zeros((len(outcomes), 1, len(levels))), matures, first)
 
 
+def _track(pool, levels, rate):
+    return track_offsets(pool, pool[0].origins, levels, rate)
+
+
 def test_an_outcome_moves_only_the_offsets_of_strictly_later_dates():
     levels = np.array([0.1, 0.5, 0.9])
-    dates, offsets = track_offsets([_daily(np.array([5.0, -5.0, 5.0, 5.0]), levels)], levels, rate=1.0)
+    offsets = _track([_daily(np.array([5.0, -5.0, 5.0, 5.0]), levels)], levels, 1.0)
     # the first outcome is known on 2018-01-02, so 2018-01-03 is the first date it may move
     np.testing.assert_allclose(offsets[:2], 0)
     np.testing.assert_allclose(offsets[2, 0], levels)  # above every quantile: up by the level
     np.testing.assert_allclose(offsets[3, 0], levels + levels - 1)  # then below every quantile
-    assert list(dates) == list(pd.date_range("2018-01-01", periods=4))
 
 
 def test_unknown_outcomes_move_nothing():
     levels = np.array([0.1, 0.5, 0.9])
     rows = _daily(np.array([5.0, np.nan, np.nan]), levels)
     rows.matures[1:] = np.datetime64("NaT")
-    _, offsets = track_offsets([rows], levels, rate=1.0)
+    offsets = _track([rows], levels, 1.0)
     np.testing.assert_allclose(offsets[2, 0], levels)
 
 
@@ -41,8 +44,8 @@ def test_changing_outcomes_changes_no_earlier_offset():
     outcomes = rng.normal(size=300)
     changed = outcomes.copy()
     changed[200:] += 10
-    _, a = track_offsets([_daily(outcomes, levels)], levels, 0.05)
-    _, b = track_offsets([_daily(changed, levels)], levels, 0.05)
+    a = _track([_daily(outcomes, levels)], levels, 0.05)
+    b = _track([_daily(changed, levels)], levels, 0.05)
     np.testing.assert_array_equal(a[:202], b[:202])
     assert not np.array_equal(a[202:], b[202:])
 
@@ -52,7 +55,7 @@ def test_coverage_of_a_far_too_narrow_forecast_reaches_its_level():
     rng = np.random.default_rng(1)
     outcomes = rng.normal(size=6000)
     rows = _daily(outcomes, levels)
-    _, offsets = track_offsets([rows], levels, 0.05)
+    offsets = _track([rows], levels, 0.05)
     corrected = apply_offsets(rows.quantiles, offsets)[3000:, 0]
     below = (outcomes[3000:, None] <= corrected).mean(axis=0)
     np.testing.assert_allclose(below, levels, atol=0.02)
@@ -61,7 +64,7 @@ def test_coverage_of_a_far_too_narrow_forecast_reaches_its_level():
 def test_symbols_are_pooled_by_their_mean():
     levels = np.array([0.1, 0.5, 0.9])
     up, down = _daily(np.array([5.0, 5.0, 5.0]), levels), _daily(np.array([-5.0, -5.0, -5.0]), levels)
-    _, offsets = track_offsets([up, down], levels, 1.0)
+    offsets = _track([up, down], levels, 1.0)
     np.testing.assert_allclose(offsets[2, 0], (levels + levels - 1) / 2)
 
 
@@ -75,3 +78,11 @@ def test_corrected_quantiles_are_ordered_and_their_intervals_nested():
 def test_ordered_corrections_are_left_as_they_are():
     quantiles = np.array([-1.0, 0.0, 1.0])
     np.testing.assert_array_equal(apply_offsets(quantiles, np.array([-0.5, 0.1, 0.5])), [-1.5, 0.1, 1.5])
+
+
+def test_dates_between_and_after_those_of_the_pool_have_what_was_known_by_then():
+    levels = np.array([0.1, 0.5, 0.9])
+    pool = [_daily(np.array([5.0, 5.0]), levels)]  # known on 2 and 3 January
+    dates = pd.DatetimeIndex(["2018-01-02", "2018-01-03", "2018-01-04", "2018-06-01"])
+    offsets = track_offsets(pool, dates, levels, 1.0)[:, 0]
+    np.testing.assert_allclose(offsets, [0 * levels, levels, 2 * levels, 2 * levels])

@@ -3,13 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from helpers import random_walk, utc
 
-from forecasting.bars import PriceSeries
+from forecasting.bars import Instrument, PriceSeries
 from forecasting.config import NetworkConfig
 from forecasting.errors import ModelError, TooFewBars, UsageError
-from forecasting.model.forecaster import RNNForecaster, interpolation_weights, knot_horizons
-from forecasting.sessions import session_close
+from forecasting.ingestion.synthetic import make_market
+from forecasting.model.forecaster import RNNForecaster, interpolation_weights
+from forecasting.sessions import are_sessions, calendar_sessions, session_close
 
 FIRST = pd.Timestamp("2012-01-03")
 
@@ -72,7 +74,7 @@ def test_training_uses_nothing_from_the_kept_out_sessions(market, small_recipe):
         bars.loc[kept_out] *= 3.0
         altered[symbol] = PriceSeries(series.instrument, bars)
     a, b = (RNNForecaster(small_recipe).fit(x).model for x in (past, altered))
-    assert a.trained_until == kept_out[0] - pd.tseries.offsets.BDay(1) or a.trained_until < kept_out[0]
+    assert a.trained_until == past["SYN1"].sessions[-small_recipe.calibration.sessions - 1]
     for p, q in zip(a.network.parameters(), b.network.parameters(), strict=True):
         np.testing.assert_array_equal(p.detach(), q.detach())
     np.testing.assert_array_equal(a.scale.coefficients, b.scale.coefficients)
@@ -119,10 +121,76 @@ def test_a_forecaster_that_was_not_fitted_says_so(market):
 
 
 def test_horizons_between_the_knots_are_convex_combinations_of_their_neighbours():
-    assert knot_horizons(20) == (1, 2, 3, 5, 10, 20)
-    assert knot_horizons(7) == (1, 2, 3, 5, 7)
-    assert knot_horizons(1) == (1,)
     weights = interpolation_weights(range(1, 21))
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     assert (weights >= 0).all()
     np.testing.assert_array_equal(weights[[0, 1, 2, 4, 9, 19]], np.eye(6))
+
+
+def test_the_number_of_threads_changes_no_bit(fitted, market):
+    threads = torch.get_num_threads()
+    try:
+        values = []
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            values.append(fitted.forecast(market)["SYN1"].values)
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*values)
+
+
+def _with_calendar(series, symbol, calendar):
+    """The same prices, moved to another exchange: only days on which both have a session."""
+    bars = series.bars[are_sessions(calendar, series.sessions)]
+    return PriceSeries(Instrument(symbol, "synthetic", calendar), bars)
+
+
+def test_no_forecast_depends_on_a_bar_that_closes_after_it_was_made_on_any_exchange(small_recipe, market):
+    pool = {
+        "SYN1": market["SYN1"],
+        "TOKYO": _with_calendar(market["SYN2"], "TOKYO", "XTKS"),
+        "COIN": _with_calendar(market["SYN3"], "COIN", "24/7"),
+    }
+    fitted = RNNForecaster(small_recipe).fit({s: x.until(pd.Timestamp("2011-12-30")) for s, x in pool.items()})
+    rng = np.random.default_rng(3)
+    before = fitted.roll(pool, FIRST)
+    for symbol, origin in (("SYN1", "2012-03-07"), ("TOKYO", "2012-06-27"), ("COIN", "2012-09-19")):
+        origin = pd.Timestamp(origin)
+        made = session_close(pool[symbol].instrument.calendar, origin)
+        altered = {}
+        for s, x in pool.items():
+            bars = x.bars.copy()
+            after = np.array([session_close(x.instrument.calendar, day) > made for day in x.sessions])
+            bars.loc[after] *= np.exp(rng.normal(0, 0.3, (after.sum(), 1)))
+            altered[s] = PriceSeries(x.instrument, bars)
+        again = fitted.roll(altered, FIRST)[symbol].at(origin)
+        np.testing.assert_array_equal(again.values, before[symbol].at(origin).values)
+
+
+def test_a_symbol_outside_the_universe_gets_the_same_forecast_rolled_and_cut_on_its_own_sessions(fitted, market):
+    # 2012-05-28 and 2012-07-04 are sessions in Tokyo and holidays in New York
+    tokyo = (
+        make_market("SYN4").loc[:"2012-12-31"].reindex(calendar_sessions("XTKS")).ffill().loc["2004-02-01":"2012-12-28"]
+    )
+    everything = {**market, "TOKYO": PriceSeries(Instrument("TOKYO", "synthetic", "XTKS"), tokyo)}
+    rolled = fitted.roll(everything, FIRST)["TOKYO"]
+    for day in ("2012-05-28", "2012-07-04"):
+        origin = pd.Timestamp(day)
+        cut = fitted.forecast({s: x.until(origin) for s, x in everything.items()})["TOKYO"]
+        assert cut.origin == origin
+        np.testing.assert_allclose(cut.values, rolled.at(origin).values, atol=1e-6)
+
+
+def test_a_day_without_volume_and_a_wild_day_move_a_forecast_within_bounds(fitted, market):
+    def width(bars):
+        series = {**market, "SYN1": PriceSeries(market["SYN1"].instrument, bars)}
+        values = fitted.forecast(series)["SYN1"].values[0]
+        return values[-2] - values[1]
+
+    bars = market["SYN1"].bars
+    silent, wild = bars.copy(), bars.copy()
+    silent.iloc[-1, silent.columns.get_loc("volume")] = 0
+    wild.iloc[-1, wild.columns.get_loc("volume")] *= 1e9
+    assert width(silent) == pytest.approx(width(bars), rel=0.2)
+    assert width(wild) == pytest.approx(width(bars), rel=1.0)

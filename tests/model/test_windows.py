@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from helpers import synthetic_series
 
 from forecasting.errors import TooFewBars
@@ -31,10 +32,15 @@ def test_no_target_lies_beyond_the_cut(universe):
     assert unknown.sum() == 2 * (1 + 20)
 
 
-def test_inputs_are_standardised_on_the_training_part(universe):
+def test_inputs_are_standardised_on_the_training_part_and_bounded(universe):
     data = make_training_set(universe, (1,), 60)
-    np.testing.assert_allclose(data.inputs.mean(0), 0, atol=1e-4)
-    np.testing.assert_allclose(data.inputs.std(0), 1, atol=1e-3)
+    raw = torch.from_numpy(np.concatenate([make_features(s).values[WARM_UP:] for s in universe]))
+    np.testing.assert_allclose(data.mean, raw.mean(0), atol=1e-5)
+    np.testing.assert_allclose(data.std, raw.std(0), rtol=1e-4)
+    inside = ((raw - data.mean) / data.std).abs() < 6
+    np.testing.assert_allclose(data.inputs[inside], ((raw - data.mean) / data.std)[inside], atol=1e-5)
+    assert float(data.inputs.abs().max()) <= 6
+    assert inside.float().mean() > 0.99
 
 
 def test_too_short_a_history_names_what_is_needed(universe):
