@@ -19,8 +19,15 @@ SETTLING = timedelta(minutes=60)
 """A bar is complete this long after its session's close."""
 
 _FIRST, _LAST = "1990-01-01", "2035-12-31"
-_CRYPTO = re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|USDT|BTC|ETH)")
-_INDICES = {"^FTSE": "XLON", "^N225": "XTKS", "^HSI": "XHKG", "^GDAXI": "XETR"}
+_CRYPTO = re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|CAD|AUD|JPY|KRW|INR|CNY|USDT|USDC|BTC|ETH)")
+_INDICES = {
+    **dict.fromkeys(("^GSPC", "^DJI", "^IXIC", "^NDX", "^RUT", "^NYA", "^OEX", "^SOX", "^VIX", "^XAX"), "XNYS"),
+    "^FTSE": "XLON", "^N225": "XTKS", "^HSI": "XHKG", "^GDAXI": "XETR", "^FCHI": "XPAR", "^AEX": "XAMS",
+    "^BFX": "XBRU", "^IBEX": "XMAD", "^SSMI": "XSWX", "^OMX": "XSTO", "^GSPTSE": "XTSE", "^AXJO": "XASX",
+    "^AORD": "XASX", "^NZ50": "XNZE", "^KS11": "XKRX", "^TWII": "XTAI", "^STI": "XSES", "^NSEI": "XBOM",
+    "^BSESN": "XBOM", "^BVSP": "BVMF", "^MXX": "XMEX", "^STOXX50E": "XETR", "^ATX": "XWBO", "^JKSE": "XIDX",
+    "^KLSE": "XKLS",
+}  # fmt: skip
 _SUFFIXES = {
     "L": "XLON", "T": "XTKS", "HK": "XHKG", "DE": "XETR", "F": "XFRA", "PA": "XPAR", "AS": "XAMS",
     "BR": "XBRU", "MI": "XMIL", "MC": "XMAD", "SW": "XSWX", "ST": "XSTO", "OL": "XOSL", "CO": "XCSE",
@@ -28,6 +35,7 @@ _SUFFIXES = {
     "KS": "XKRX", "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "NS": "XBOM", "BO": "XBOM",
     "SA": "BVMF", "MX": "XMEX", "JO": "XJSE", "TA": "XTAE", "IS": "XIST", "WA": "XWAR", "VI": "XWBO",
     "LS": "XLIS", "IR": "XDUB", "BK": "XBKK", "JK": "XIDX", "KL": "XKLS", "SR": "XSAU",
+    "AT": "ASEX",
 }  # fmt: skip
 
 
@@ -36,6 +44,11 @@ def calendar_of(symbol: str) -> str:
 
     >>> calendar_of("AAPL"), calendar_of("VOD.L"), calendar_of("BTC-USD"), calendar_of("BRK-B")
     ('XNYS', 'XLON', '24/7', 'XNYS')
+
+    Raises
+    ------
+    DataError
+        The exchange behind an index or a suffix is not known; it is not guessed.
     """
     if symbol in _INDICES:
         return _INDICES[symbol]
@@ -45,7 +58,27 @@ def calendar_of(symbol: str) -> str:
         return "CMES"
     if _CRYPTO.fullmatch(symbol):
         return "24/7"
-    return _SUFFIXES.get(symbol.rpartition(".")[2], "XNYS") if "." in symbol else "XNYS"
+    suffix = symbol.rpartition(".")[2] if "." in symbol else None
+    if symbol.startswith("^") or (suffix and suffix not in _SUFFIXES):
+        raise DataError(
+            f"no exchange calendar is known for {symbol}, and its sessions are not guessed; next: leave it out"
+        )
+    return _SUFFIXES[suffix] if suffix else "XNYS"
+
+
+def keeps_time_of(calendar: str, time_zone: str) -> bool:
+    """Return whether clocks in a time zone agree with those of a calendar's exchange, in winter and in summer.
+
+    Markets that hardly close (24/7, 24/5, CMES) agree with every zone.
+
+    >>> keeps_time_of("XTSE", "America/New_York"), keeps_time_of("XNYS", "Europe/Paris")
+    (True, False)
+    """
+    if calendar in {"24/7", "24/5", "CMES"}:
+        return True
+    days = pd.DatetimeIndex(["2024-01-15", "2024-07-15"])
+    ours, theirs = (days.tz_localize(zone).tz_convert("UTC") for zone in (str(_calendar(calendar).tz), time_zone))
+    return bool((ours == theirs).all())
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from helpers import utc
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecasting.errors import DataError
 from forecasting.sessions import (
     are_sessions,
     calendar_of,
@@ -30,7 +31,7 @@ def iso(days):
 @pytest.mark.parametrize(
     ("symbol", "calendar"),
     [
-        ("AAPL", "XNYS"), ("BRK-B", "XNYS"), ("BRK.B", "XNYS"), ("^GSPC", "XNYS"), ("^IXIC", "XNYS"),
+        ("AAPL", "XNYS"), ("BRK-B", "XNYS"), ("^FCHI", "XPAR"), ("^GSPC", "XNYS"), ("^IXIC", "XNYS"),
         ("^FTSE", "XLON"), ("^N225", "XTKS"), ("VOD.L", "XLON"), ("7203.T", "XTKS"), ("SAP.DE", "XETR"),
         ("SHOP.TO", "XTSE"), ("PETR4.SA", "BVMF"), ("BTC-USD", "24/7"), ("ETH-BTC", "24/7"),
         ("EURUSD=X", "24/5"), ("CL=F", "CMES"),
@@ -131,3 +132,9 @@ def test_the_last_complete_session_is_complete_and_the_next_one_is_not(calendar,
     last = last_complete_session(calendar, now)
     assert session_close(calendar, last) + hour <= now
     assert session_close(calendar, target_session(calendar, last, 1)) + hour > now
+
+
+@pytest.mark.parametrize("symbol", ["BRK.B", "^XYZ", "SAP.SG"])
+def test_an_unknown_exchange_is_refused_instead_of_guessed(symbol):
+    with pytest.raises(DataError, match="no exchange calendar is known for .*not guessed; next:"):
+        calendar_of(symbol)

@@ -109,12 +109,13 @@ def fetch_bars(
             else:
                 fetched.append(result)
             progress("fetch", done, len(requests))
+    collection = _judge(sorted(fetched, key=lambda f: f.instrument.symbol), requests, failures)
     if failures.keys() >= set(wanted):
         raise FetchError(
             f"none of {len(wanted)} symbols could be fetched; the workspace is as it was",
             {s: failures[s].cause for s in wanted},
         )
-    return _judge(sorted(fetched, key=lambda f: f.instrument.symbol), requests, failures)
+    return collection
 
 
 def _judge(fetched: list[Fetched], requests: list[FetchRequest], failures: dict[str, Failed]) -> Collection:

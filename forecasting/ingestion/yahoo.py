@@ -15,7 +15,7 @@ import tenacity
 
 from forecasting.bars import Instrument, split_factors
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult
-from forecasting.sessions import calendar_of
+from forecasting.sessions import calendar_of, keeps_time_of
 
 _TIMEOUT_S = 20
 
@@ -112,6 +112,15 @@ class YahooProvider:
             raise _Transient(*found) from error
         if raw.empty:
             return no_data
+        if not (details["currency"] and details["exchangeTimezoneName"]):
+            raise _Transient("bad_payload", "Yahoo's answer names no currency or time zone; next: try again later")
+        if not keeps_time_of(calendar_of(symbol), details["exchangeTimezoneName"]):
+            return Failed(
+                symbol,
+                "other_exchange",
+                f"{symbol} trades in {details['exchangeTimezoneName']}, its symbol suggests {calendar_of(symbol)}; its "
+                "sessions are not guessed; next: leave it out",
+            )
         fetched = as_traded(symbol, raw, details, request.last)
         return fetched if len(fetched.bars) else no_data
 
@@ -157,7 +166,7 @@ def as_traded(symbol: str, raw: pd.DataFrame, details: dict[str, Any], last: pd.
         symbol,
         YahooProvider.source,
         calendar_of(symbol),
-        str(details.get("currency") or "USD"),
-        str(details.get("exchangeTimezoneName") or "America/New_York"),
+        str(details["currency"]),
+        str(details["exchangeTimezoneName"]),
     )
     return Fetched(instrument, bars, events)
