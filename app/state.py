@@ -15,6 +15,7 @@ from forecasting import (
     Ledger,
     PriceSeries,
     PriceStore,
+    TickercastError,
     Workspace,
     find_report,
     find_workspace,
@@ -72,9 +73,12 @@ def issued_forecast(source: Source, symbol: str) -> Issued:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def backtest_report(source: Source, model_id: str) -> BacktestReport | None:
-    """Return the newest backtest of a model's recipe over its universe."""
+    """Return the newest backtest of a model's recipe over its universe; none where the model is damaged."""
     workspace = source.workspace
-    manifest = read_manifest(workspace.models, model_id)
+    try:
+        manifest = read_manifest(workspace.models, model_id)
+    except TickercastError:
+        return None  # what was issued is shown all the same
     return find_report(workspace.backtests, manifest["universe"], manifest["recipe"])
 
 

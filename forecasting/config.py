@@ -15,12 +15,23 @@ LEVELS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99)
 """Quantile levels of every forecast; symmetric, so each pair is a central interval."""
 
 REPORT_HORIZONS = (1, 2, 3, 5, 10, 20)
-"""Horizons (sessions ahead) that reports print and the network's head is trained on."""
+"""Sessions ahead; see `report_horizons`."""
 
 CELLS = ("rnn", "gru", "lstm")
 NONLINEARITIES = ("tanh", "relu")
-PRICE_BASES = ("split", "total")
 MAX_HORIZON = 60
+
+MAX_SEED = 2**32 - 1
+
+
+def report_horizons(horizon: int) -> tuple[int, ...]:
+    """Return the horizons that a forecast up to `horizon` is trained on, scored and printed at.
+
+    >>> report_horizons(20), report_horizons(4)
+    ((1, 2, 3, 5, 10, 20), (1, 2, 3, 4))
+    """
+    return (*(h for h in REPORT_HORIZONS if h < horizon), horizon)
+
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(what, done, total) while long work runs."""
@@ -83,7 +94,7 @@ class TrainingConfig:
             f"window {self.window} with burn_in {self.burn_in}",
             "the window must be longer than its burn-in, which carries no loss",
         )
-        _require(self.seed >= 0, f"seed {self.seed}", "the seed must be 0 or more")
+        _require(0 <= self.seed <= MAX_SEED, f"seed {self.seed}", f"a seed is a whole number from 0 to {MAX_SEED}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,6 @@ class Recipe:
 
     horizon: int = 20
     levels: tuple[float, ...] = LEVELS
-    price_basis: str = "split"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
@@ -114,11 +124,6 @@ class Recipe:
             1 <= self.horizon <= MAX_HORIZON,
             f"horizon {self.horizon}",
             f"a horizon counts sessions ahead, from 1 to {MAX_HORIZON}; next: --horizon 20",
-        )
-        _require(
-            self.price_basis in PRICE_BASES,
-            f"price basis {self.price_basis!r}",
-            f"price bases are {', '.join(PRICE_BASES)}",
         )
         levels = self.levels
         _require(

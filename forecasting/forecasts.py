@@ -34,6 +34,17 @@ def prob_above_zero(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     return np.asarray(1 - (grid[low] + np.clip(share, 0, 1) * (grid[high] - grid[low])))
 
 
+def central_intervals(levels: Sequence[float]) -> dict[float, int]:
+    """Return the coverages of the central intervals that symmetric levels hold.
+
+    Each with the position of its lower bound; the upper bound is the mirror position.
+
+    >>> central_intervals((0.05, 0.1, 0.5, 0.9, 0.95))
+    {0.9: 0, 0.8: 1}
+    """
+    return {round(1 - 2 * level, 6): position for position, level in enumerate(levels) if level < 0.5}
+
+
 def mean_of_exp(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Return E[exp(x)] of the quantile function along the last axis: the expected price ratio."""
     weights = np.diff(np.asarray(levels))
@@ -99,14 +110,13 @@ class Forecast:
         UsageError
             The forecast has no pair of levels with that coverage.
         """
-        tail = (1 - coverage) / 2
-        at = [i for i, level in enumerate(self.levels) if abs(level - tail) < 1e-9]
-        if not at or tail >= 0.5:
-            offered = [round(1 - 2 * level, 3) for level in self.levels if level < 0.5]
-            raise UsageError(f"interval {coverage}: this forecast has the intervals {offered}")
+        held = central_intervals(self.levels)
+        if coverage not in held:
+            raise UsageError(f"interval {coverage}: this forecast has the intervals {list(held)}")
+        at = held[coverage]
         prices = self.prices()
         return pd.DataFrame(
-            {"lower": prices[:, at[0]], "upper": prices[:, -1 - at[0]]},
+            {"lower": prices[:, at], "upper": prices[:, -1 - at]},
             index=pd.Index(self.target_sessions, name="target_session"),
         )
 

@@ -5,10 +5,7 @@ see a finished one. What breaks a rule is refused before anything is written. A 
 named and left out; the others go on.
 """
 
-import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +13,7 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
-from forecasting.errors import DataError, TooFewBars
+from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.baselines import make_baselines
 from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
@@ -27,11 +24,15 @@ from forecasting.ingestion.provider import Failed
 from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model, save_model
 from forecasting.model.forecaster import RNNForecaster, minimum_bars, minimum_history
+from forecasting.records import JobRecord
 from forecasting.registry import Registry
 from forecasting.sessions import last_complete_session
 from forecasting.store import PriceStore
 from forecasting.universe import Universe, make_universe
-from forecasting.workspace import Workspace, write_json
+from forecasting.workspace import Workspace
+
+Clock = Callable[[], pd.Timestamp]
+_REASON = "newest training; challengers are not compared yet"
 
 
 @dataclass(frozen=True)
@@ -67,31 +68,17 @@ class RunReport:
     issued: ForecastReport
 
 
-class _Steps:
-    """Times the steps of a job and writes its record."""
-
-    def __init__(self, workspace: Workspace, verb: str, now: pd.Timestamp) -> None:
-        self._workspace = workspace
-        self._record = {"verb": verb, "started": now.isoformat(), "pid": os.getpid()}
-        self._path = workspace.jobs / f"{now:%Y%m%dT%H%M%S}-{verb}-{os.getpid()}.json"
-        self._seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Run a step that writes; publish when it has ended well."""
-        began = time.perf_counter()
-        yield
-        self._seconds[name] = round(time.perf_counter() - began, 2)
-        write_json(self._path, {**self._record, "seconds": self._seconds})
-        self._workspace.publish()
+def utc_now() -> pd.Timestamp:
+    """Return the present instant."""
+    return pd.Timestamp.now(tz="UTC").as_unit("us")
 
 
 def fetch_prices(
     workspace: Workspace,
     source: str,
     symbols: Sequence[str],
-    now: pd.Timestamp,
     progress: Progress = no_progress,
+    clock: Clock = utc_now,
 ) -> FetchReport:
     """Fetch what is missing into the store.
 
@@ -101,24 +88,26 @@ def fetch_prices(
         Every symbol failed; the workspace is as it was.
     """
     with workspace.lock():
-        store = PriceStore(workspace.prices)
-        collection = fetch_bars(make_provider(source), symbols, store, now, progress)
-        with _Steps(workspace, "fetch", now).step("fetch"):
-            return _store(store, collection, now)
+        store, record = PriceStore(workspace.prices), JobRecord(workspace, "fetch", clock())
+        collection = fetch_bars(make_provider(source), symbols, store, clock(), progress)
+        with record.step("fetch"):
+            return _store(store, collection, clock())
 
 
 def train_model(
     workspace: Workspace,
     universe: Universe,
     recipe: Recipe,
-    now: pd.Timestamp,
     progress: Progress = no_progress,
+    clock: Clock = utc_now,
 ) -> str:
     """Train one pooled model on stored prices, make it the universe's champion, and return its ID."""
     with workspace.lock():
-        series = PriceStore(workspace.prices).read(universe.symbols, basis=recipe.price_basis)
-        with _Steps(workspace, "train", now).step("train"):
-            return _train(workspace, universe, series, recipe, now, progress)
+        series = PriceStore(workspace.prices).read(universe.symbols)
+        with JobRecord(workspace, "train", clock()).step("train"):
+            model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
+            Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
+            return model_id
 
 
 def backtest_model(
@@ -126,33 +115,33 @@ def backtest_model(
     universe: Universe,
     recipe: Recipe,
     config: BacktestConfig,
-    now: pd.Timestamp,
     progress: Progress = no_progress,
+    clock: Clock = utc_now,
 ) -> BacktestReport:
     """Walk a recipe and the baselines forward over stored prices and write the report."""
+    _check_test(recipe, config)
     with workspace.lock():
-        series = PriceStore(workspace.prices).read(universe.symbols, basis=recipe.price_basis)
-        with _Steps(workspace, "backtest", now).step("backtest"):
+        series = PriceStore(workspace.prices).read(universe.symbols)
+        with JobRecord(workspace, "backtest", clock()).step("backtest"):
             return _backtest(workspace, series, recipe, config, progress)
 
 
 def issue_forecasts(
-    workspace: Workspace,
-    symbols: Sequence[str],
-    now: pd.Timestamp,
-    model_id: str | None = None,
+    workspace: Workspace, symbols: Sequence[str] = (), model_id: str | None = None, clock: Clock = utc_now
 ) -> ForecastReport:
-    """Forecast with a model (the newest champion by default) into the ledger and the exports.
+    """Forecast with a model into the ledger and the exports.
 
     Parameters
     ----------
     symbols : none means the model's universe
+    model_id : by default the newest champion whose universe holds the symbols
     """
     with workspace.lock():
-        model_id = model_id or Registry(workspace.models).champion().model_id
+        PriceStore(workspace.prices).require(symbols)
+        model_id = model_id or Registry(workspace.models).champion(symbols).model_id
         forecaster = load_model(workspace.models, model_id)
-        with _Steps(workspace, "forecast", now).step("forecast"):
-            return _issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, now)
+        with JobRecord(workspace, "forecast", clock()).step("forecast"):
+            return _issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, clock)
 
 
 def run_job(
@@ -161,10 +150,13 @@ def run_job(
     universe: Universe | None,
     recipe: Recipe,
     config: BacktestConfig,
-    now: pd.Timestamp,
     progress: Progress = no_progress,
+    clock: Clock = utc_now,
 ) -> RunReport:
     """Run the main job: fetch, train, backtest, forecast, export.
+
+    A symbol that could not be fetched takes part with the bars it has in the store; one without any, or
+    with too few, is left out. Both are named.
 
     Parameters
     ----------
@@ -172,28 +164,36 @@ def run_job(
 
     Raises
     ------
-    FetchError, TooFewBars
-        Nothing can be forecast; the workspace is as it was.
+    FetchError, TooFewBars, UsageError
+        Nothing can be forecast, or not tested; the workspace is as it was.
     """
+    _check_test(recipe, config)
     provider = make_provider(source)
     wanted = universe.symbols if universe else provider.symbols
     with workspace.lock():
-        store = PriceStore(workspace.prices)
-        collection = _long_enough(fetch_bars(provider, wanted, store, now, progress), wanted, store, recipe, config)
-        universe = replace(
-            universe or make_universe(wanted), symbols=tuple(s for s in wanted if s not in collection.failures)
-        )
-        steps = _Steps(workspace, "run", now)
-        with steps.step("fetch"):
-            fetched = _store(store, collection, now)
-        series = store.read(universe.symbols, basis=recipe.price_basis)
-        with steps.step("train"):
-            model_id = _train(workspace, universe, series, recipe, now, progress)
-        with steps.step("backtest"):
+        store, record = PriceStore(workspace.prices), JobRecord(workspace, "run", clock())
+        collection = fetch_bars(provider, wanted, store, clock(), progress)
+        collection, usable = _long_enough(collection, wanted, store, recipe, config)
+        universe = replace(universe or make_universe(wanted), symbols=usable)
+        with record.step("fetch"):
+            fetched = _store(store, collection, clock())
+        series = store.read(usable)
+        with record.step("train"):
+            model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
+        with record.step("backtest"):
             backtest = _backtest(workspace, series, recipe, config, progress)
-        with steps.step("forecast"):
-            issued = _issue(workspace, load_model(workspace.models, model_id), model_id, universe.symbols, now)
+        with record.step("forecast"):
+            Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
+            issued = _issue(workspace, load_model(workspace.models, model_id), model_id, usable, clock)
         return RunReport(universe, fetched, model_id, backtest, issued)
+
+
+def _check_test(recipe: Recipe, config: BacktestConfig) -> None:
+    if config.test_sessions <= recipe.horizon:
+        raise UsageError(
+            f"a test of {config.test_sessions} sessions: it must be longer than the horizon of {recipe.horizon}, or "
+            "no outcome of it is known; next: more --test-sessions"
+        )
 
 
 def _store(store: PriceStore, collection: Collection, now: pd.Timestamp) -> FetchReport:
@@ -210,12 +210,16 @@ def _store(store: PriceStore, collection: Collection, now: pd.Timestamp) -> Fetc
 
 def _long_enough(
     collection: Collection, wanted: Sequence[str], store: PriceStore, recipe: Recipe, config: BacktestConfig
-) -> Collection:
-    """Turn symbols whose history cannot fill a window into failures; refuse where none is left to test on."""
+) -> tuple[Collection, tuple[str, ...]]:
+    """Turn symbols whose history cannot fill a window into failures; refuse where none is left to test on.
+
+    Returns the collection without them, and the symbols that can be forecast.
+    """
     stored = store.summary().set_index("symbol")
     fetched = collection.bars.join(stored["last"], on="symbol")
     new = fetched[~(fetched["session"] <= fetched["last"])].groupby("symbol").size()
-    lengths = {s: int(stored["bars"].get(s, 0) + new.get(s, 0)) for s in wanted if s not in collection.failures}
+    lengths = {s: int(stored["bars"].get(s, 0) + new.get(s, 0)) for s in wanted}
+    lengths = {s: n for s, n in lengths.items() if n or s not in collection.failures}
     needed, history = minimum_bars(recipe), minimum_history(recipe) + config.test_sessions
     rule = (
         f"a forecast needs {needed} bars, the warm-up of its inputs and a window of {recipe.training.window}; next: "
@@ -238,20 +242,8 @@ def _long_enough(
         frame[~frame["symbol"].isin(short)] for frame in (collection.bars, collection.events, collection.quarantined)
     )
     instruments = {s: i for s, i in collection.instruments.items() if s not in short}
-    return Collection(instruments, bars, events, quarantined, {**collection.failures, **short})
-
-
-def _train(
-    workspace: Workspace,
-    universe: Universe,
-    series: Mapping[str, PriceSeries],
-    recipe: Recipe,
-    now: pd.Timestamp,
-    progress: Progress,
-) -> str:
-    model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
-    Registry(workspace.models).promote(universe.name, model_id, now, "newest training")
-    return model_id
+    kept = Collection(instruments, bars, events, quarantined, {**collection.failures, **short})
+    return kept, tuple(symbol for symbol in lengths if symbol not in short)
 
 
 def _backtest(
@@ -267,13 +259,13 @@ def _backtest(
 
 
 def _issue(
-    workspace: Workspace, forecaster: RNNForecaster, model_id: str, symbols: Sequence[str], now: pd.Timestamp
+    workspace: Workspace, forecaster: RNNForecaster, model_id: str, symbols: Sequence[str], clock: Clock
 ) -> ForecastReport:
     store, model, recipe = PriceStore(workspace.prices), forecaster.model, forecaster.recipe
     wanted = dict.fromkeys(symbols)
     # the model's whole universe is read, so that its calibration does not depend on what is asked for
     present = store.instruments()
-    series = store.read(sorted({*wanted, *(s for s in model.universe if s in present)}), basis=recipe.price_basis)
+    series = store.read(sorted({*wanted, *(s for s in model.universe if s in present)}))
     failures = {}
     for symbol, s in list(series.items()):
         if len(s) < minimum_bars(recipe):
@@ -288,6 +280,7 @@ def _issue(
     if not series.keys() & wanted.keys():
         raise DataError("; ".join(failures[s] for s in wanted) + "; next: tickercast fetch, or train again")
     forecasts = {symbol: f for symbol, f in forecaster.forecast(series).items() if symbol in wanted}
+    now = clock()  # of the issue: what opened while the job ran is not forecast live
     stale = {
         symbol: f"{symbol} was last seen on {f.origin.date()}, {expected.date()} is complete"
         for symbol, f in forecasts.items()

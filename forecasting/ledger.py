@@ -1,7 +1,8 @@
 """The ledger: every forecast that was issued, appended once and never edited.
 
 One row per (symbol, origin, horizon, model). Rows are numbered and chained: each carries the SHA-256 of
-its own content and of the hash before it, so that an edited, missing or reordered row shows.
+its own content and of the hash before it, so that a row edited, reordered or missing before the last one
+shows. Rows cut off the end show only to who knows how many there were.
 """
 
 import hashlib

@@ -1,19 +1,23 @@
 """The registry: which model serves a universe, and how it came to."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from forecasting.errors import ModelError
+from forecasting.universe import Universe
 from forecasting.workspace import read_json, write_json
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """One entry of the registry: from `at` (UTC, ISO 8601) on, `model_id` serves `universe`."""
+    """One entry of the registry: from `at` (UTC, ISO 8601) on, `model_id` serves a universe."""
 
     universe: str
+    symbols: tuple[str, ...]
     model_id: str
     at: str
     reason: str
@@ -27,29 +31,44 @@ class Registry:
 
     def promotions(self) -> list[Promotion]:
         """Return all promotions, oldest first."""
-        if not self._path.exists():
-            return []
-        return [Promotion(**entry) for entry in read_json(self._path)]
+        return read_json(self._path, _promotions) if self._path.exists() else []
 
-    def promote(self, universe: str, model_id: str, at: pd.Timestamp, reason: str) -> None:
+    def champions(self) -> list[Promotion]:
+        """Return the promotion in force of every universe, oldest first."""
+        promotions = self.promotions()
+        last = {p.universe: i for i, p in enumerate(promotions)}
+        return [promotions[i] for i in sorted(last.values())]
+
+    def promote(self, universe: Universe, model_id: str, at: pd.Timestamp, reason: str) -> None:
         """Make a model the champion of a universe; earlier promotions stay on record."""
-        if any(p.model_id == model_id for p in self.promotions()[-1:] if p.universe == universe):
+        promotions = self.promotions()
+        if promotions and (promotions[-1].universe, promotions[-1].model_id) == (universe.name, model_id):
             return
-        entries = [*self.promotions(), Promotion(universe, model_id, at.isoformat(), reason)]
-        write_json(self._path, [asdict(p) for p in entries])
+        promotions.append(Promotion(universe.name, universe.symbols, model_id, at.isoformat(), reason))
+        write_json(self._path, [asdict(p) for p in promotions])
 
-    def champion(self, universe: str | None = None) -> Promotion:
-        """Return the promotion in force for a universe; for none, the newest of all.
+    def champion(self, symbols: Sequence[str] = ()) -> Promotion:
+        """Return the newest champion whose universe holds all these symbols.
 
         Raises
         ------
         ModelError
-            Nothing was promoted.
+            There is none.
         """
-        found = [p for p in self.promotions() if universe in (None, p.universe)]
-        if not found:
-            raise ModelError(
-                f"no model serves {universe or 'this workspace'} yet; next: tickercast run --source sample, or "
-                "tickercast train"
-            )
-        return found[-1]
+        champions = self.champions()
+        found = [p for p in champions if set(symbols) <= set(p.symbols)]
+        if found:
+            return found[-1]
+        if not champions:
+            raise ModelError("no model has been trained here yet; next: tickercast run --source sample")
+        served = "; ".join(f"{p.model_id} serves {p.universe}" for p in champions)
+        raise ModelError(
+            f"no model serves {', '.join(symbols)} together ({served}); next: tickercast train {' '.join(symbols)}, or "
+            "choose a model with --model"
+        )
+
+
+def _promotions(entries: Any) -> list[Promotion]:
+    if not isinstance(entries, list):
+        raise TypeError("not a list of promotions")
+    return [Promotion(**{**entry, "symbols": tuple(entry["symbols"])}) for entry in entries]

@@ -1,8 +1,10 @@
 """What a workspace holds, at a glance."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from forecasting.errors import DataError
 from forecasting.evaluation.report import load_report
 from forecasting.ledger import Ledger
 from forecasting.registry import Registry
@@ -13,8 +15,6 @@ from forecasting.workspace import Workspace
 def read_status(workspace: Workspace) -> dict[str, Any]:
     """Return what a workspace holds, as plain values: symbols, champions, backtests."""
     origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
-    promotions = {p.universe: asdict(p) for p in Registry(workspace.models).promotions()}
-    backtests = sorted(workspace.backtests.glob("*/backtest.json"))
     symbols = [
         {
             "symbol": row["symbol"],
@@ -31,6 +31,13 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
         "workspace": str(workspace.root),
         "revision": workspace.revision,
         "symbols": symbols,
-        "champions": list(promotions.values()),
-        "backtests": [load_report(path.parent).summary() for path in backtests],
+        "champions": [asdict(p) for p in Registry(workspace.models).champions()],
+        "backtests": [_summary(path.parent) for path in sorted(workspace.backtests.glob("*/backtest.json"))],
     }
+
+
+def _summary(folder: Path) -> str:
+    try:
+        return load_report(folder).summary()
+    except DataError as error:
+        return str(error)

@@ -57,7 +57,7 @@ class PriceStore:
         path = self._root / "instruments.json"
         if not path.exists():
             return {}
-        return {s: Instrument(**values) for s, values in sorted(read_json(path).items())}
+        return read_json(path, lambda stored: {s: Instrument(**values) for s, values in sorted(stored.items())})
 
     def append(
         self,
@@ -83,7 +83,6 @@ class PriceStore:
                     f"{symbol} is stored from {known[symbol].source}, these bars are from {stored[symbol].source}: "
                     "one source per symbol and workspace; next: choose another --workspace"
                 )
-        added = 0
         # bars after their events, instruments last: a reader never sees a bar without its split,
         # nor a symbol without its bars
         for name, schema, rows, keys in (
@@ -95,10 +94,19 @@ class PriceStore:
             fresh = _changed(rows, latest, keys)
             if len(fresh):
                 append_rows(self._root / name, fresh.assign(known_at=known_at), schema)
-            added = len(fresh)
         if known | stored != known:
             write_json(self._root / "instruments.json", {s: asdict(i) for s, i in (known | stored).items()})
-        return added
+        return len(fresh)
+
+    def require(self, symbols: Sequence[str]) -> None:
+        """Raise `DataError` unless all symbols are in the store."""
+        known = self.instruments()
+        missing = [s for s in symbols if validate_symbol(s) not in known]
+        if missing:
+            raise DataError(
+                f"no prices of {', '.join(missing)} in the workspace, which holds {', '.join(known) or 'none'}; "
+                f"next: tickercast fetch {' '.join(missing)}"
+            )
 
     def read(
         self,
@@ -114,13 +122,8 @@ class PriceStore:
             A symbol is not in the store.
         """
         known = self.instruments()
-        wanted = list(known) if symbols is None else [validate_symbol(s) for s in symbols]
-        missing = [s for s in wanted if s not in known]
-        if missing:
-            raise DataError(
-                f"no prices of {', '.join(missing)} in the workspace, which holds {', '.join(known) or 'none'}; "
-                f"next: tickercast fetch {' '.join(missing)}"
-            )
+        wanted = list(known) if symbols is None else list(symbols)
+        self.require(wanted)
         bars = self._latest("bars_1d", _BARS, ["symbol", "session"], wanted, as_of)
         events = self._latest("events", _EVENTS, ["symbol", "session", "kind"], wanted, as_of)
         by_symbol = dict(list(bars.groupby("symbol")))

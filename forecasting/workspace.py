@@ -6,12 +6,14 @@ with `publish()`, which raises the revision by one: readers cache by revision.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forecasting.errors import WorkspaceBusy, WorkspaceError, WorkspaceNewer
+
+T = TypeVar("T")
 
 FORMAT = 1
 WORKSPACE_VARIABLE = "STOCKCAST_WORKSPACE"
@@ -50,21 +52,22 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of the workspace.
+def read_json(path: Path, build: Callable[[Any], T]) -> T:
+    """Return what `build` makes of the content of a JSON file of the workspace.
 
     Raises
     ------
     WorkspaceError
-        It is there but cannot be read; a file that is not there raises `FileNotFoundError`.
+        It is there but does not hold what it should; a file that is not there raises `FileNotFoundError`.
     """
     try:
-        return json.loads(path.read_text())
+        return build(json.loads(path.read_text()))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WorkspaceError(
-            f"{path} cannot be read ({error}); next: restore it from a copy, or choose another folder with --workspace"
+            f"{path} cannot be read ({error!r}); next: restore it from a copy, or choose another folder with "
+            "--workspace"
         ) from error
 
 
@@ -97,17 +100,12 @@ class Workspace:
         self._state()
 
     def _state(self) -> dict[str, int]:
-        path = self.root / "workspace.json"
         try:
-            state = read_json(path)
-            found, revision = int(state["format"]), int(state["revision"])
+            found, revision = read_json(
+                self.root / "workspace.json", lambda state: (int(state["format"]), int(state["revision"]))
+            )
         except FileNotFoundError:
             return {"format": FORMAT, "revision": 0}
-        except (ValueError, KeyError, TypeError) as error:
-            raise WorkspaceError(
-                f"{path} cannot be read: it holds the format and the revision of the workspace; next: restore it "
-                "from a copy, or choose another folder with --workspace"
-            ) from error
         if found > FORMAT:
             raise WorkspaceNewer(
                 f"workspace {self.root} has format {found}, this tickercast knows up to {FORMAT}; "

@@ -2,20 +2,28 @@ import pandas as pd
 import pytest
 from helpers import utc
 
+from forecasting import bars, jobs
 from forecasting.bars import no_events
 from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
-from forecasting.errors import DataError, FetchError
+from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.report import find_report
-from forecasting.ingestion.provider import FetchRequest
+from forecasting.ingestion.provider import Failed, FetchRequest
 from forecasting.ingestion.synthetic import SyntheticProvider
-from forecasting.jobs import backtest_model, export_issued, fetch_prices, issue_forecasts, train_model
+from forecasting.jobs import backtest_model, export_issued, fetch_prices, issue_forecasts, run_job, train_model
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import read_manifest
+from forecasting.registry import Registry
 from forecasting.store import PriceStore
 from forecasting.universe import make_universe
 from forecasting.workspace import Workspace
 
 NOW = utc("2019-01-01 12:00")
+
+
+def clock():
+    return NOW
+
+
 SMALL = Recipe(
     horizon=5,
     network=NetworkConfig(hidden=4),
@@ -42,11 +50,11 @@ def with_newcomer(workspace):
 
 def test_a_newcomer_is_forecast_but_named_as_left_out_of_the_test(with_newcomer):
     universe = make_universe(["SYN1", "SYN2"])
-    model_id = train_model(with_newcomer, universe, SMALL, NOW)
-    report = backtest_model(with_newcomer, universe, SMALL, SHORT_TEST, NOW)
+    model_id = train_model(with_newcomer, universe, SMALL, clock=clock)
+    report = backtest_model(with_newcomer, universe, SMALL, SHORT_TEST, clock=clock)
     assert report.universe == ("SYN1",)
     assert "SYN2 has 0 bars before the test starts on 2018-03-16, 120 are needed" in report.summary()
-    assert sorted(issue_forecasts(with_newcomer, [], NOW).forecasts) == ["SYN1", "SYN2"]
+    assert sorted(issue_forecasts(with_newcomer, clock=clock).forecasts) == ["SYN1", "SYN2"]
     manifest = read_manifest(with_newcomer.models, model_id)
     found = find_report(with_newcomer.backtests, manifest["universe"], manifest["recipe"])
     assert found.backtest_id == report.backtest_id
@@ -55,27 +63,93 @@ def test_a_newcomer_is_forecast_but_named_as_left_out_of_the_test(with_newcomer)
 
 def test_another_recipe_has_no_verdict_of_this_one(with_newcomer):
     universe = make_universe(["SYN1"])
-    backtest_model(with_newcomer, universe, SMALL, SHORT_TEST, NOW)
-    other = train_model(with_newcomer, universe, Recipe(horizon=5, training=SMALL.training), NOW)
+    backtest_model(with_newcomer, universe, SMALL, SHORT_TEST, clock=clock)
+    other = train_model(with_newcomer, universe, Recipe(horizon=5, training=SMALL.training), clock=clock)
     manifest = read_manifest(with_newcomer.models, other)
     assert find_report(with_newcomer.backtests, manifest["universe"], manifest["recipe"]) is None
 
 
 def test_a_symbol_without_bars_since_training_is_left_out_by_name(with_newcomer):
-    train_model(with_newcomer, make_universe(["SYN1"]), SMALL, NOW)
     add_bars(with_newcomer, "SYN3", "2014-01-02", "2016-12-30")
-    report = issue_forecasts(with_newcomer, ["SYN1", "SYN3"], NOW)
+    train_model(with_newcomer, make_universe(["SYN1", "SYN3"]), SMALL, clock=clock)
+    report = issue_forecasts(with_newcomer, clock=clock)
     assert list(report.forecasts) == ["SYN1"]
     assert "SYN3 has no bar after" in report.failures["SYN3"]
     with pytest.raises(DataError, match=r"SYN3 has no bar after .*next:"):
-        issue_forecasts(with_newcomer, ["SYN3"], NOW)
+        issue_forecasts(with_newcomer, ["SYN3"], clock=clock)
+
+
+def test_a_symbol_is_forecast_by_the_newest_model_that_was_trained_on_it(with_newcomer):
+    add_bars(with_newcomer, "SYN3", "2014-01-02")
+    first = train_model(with_newcomer, make_universe(["SYN1", "SYN2"]), SMALL, clock=clock)
+    second = train_model(with_newcomer, make_universe(["SYN3"]), SMALL, clock=clock)
+    assert issue_forecasts(with_newcomer, ["SYN1"], clock=clock).model_id == first
+    assert issue_forecasts(with_newcomer, clock=clock).model_id == second
+    with pytest.raises(
+        ModelError, match=rf"no model serves SYN1, SYN3 together \({first} serves .*; {second} serves SYN3"
+    ):
+        issue_forecasts(with_newcomer, ["SYN1", "SYN3"], clock=clock)
+    chosen = issue_forecasts(with_newcomer, ["SYN1", "SYN3"], first, clock)
+    assert sorted(chosen.forecasts) == ["SYN1", "SYN3"]
+
+
+def test_training_again_repairs_a_damaged_model(with_newcomer):
+    universe = make_universe(["SYN1"])
+    model_id = train_model(with_newcomer, universe, SMALL, clock=clock)
+    for name in ("weights.safetensors", "bundle.json"):
+        path = with_newcomer.models / model_id / name
+        path.write_bytes(path.read_bytes()[:-9])
+        with pytest.raises(BundleError, match=r"is damaged.*next: tickercast train"):
+            issue_forecasts(with_newcomer, clock=clock)
+        assert train_model(with_newcomer, universe, SMALL, clock=clock) == model_id
+        assert issue_forecasts(with_newcomer, clock=clock).model_id == model_id
+
+
+def test_a_forecast_is_live_only_if_it_is_issued_before_the_session_opens_not_if_its_job_began_before(
+    workspace, monkeypatch
+):
+    add_bars(workspace, "SYN1", "2014-01-02")
+    monkeypatch.setattr(bars, "EMBEDDED_SOURCES", ())  # as if the source were live
+    train_model(workspace, make_universe(["SYN1"]), SMALL, clock=clock)
+    # the New York session of 2019-01-02 opens at 14:30 UTC, while the job runs
+    instants = iter([utc("2019-01-02 14:29"), utc("2019-01-02 14:31")])
+    issue_forecasts(workspace, clock=lambda: next(instants))
+    rows = Ledger(workspace.ledger).read()
+    assert rows["mode"].tolist() == ["replay", "live", "live", "live", "live"]
+    assert set(rows["as_of"]) == {utc("2019-01-02 14:31")}
+
+
+def test_a_stored_symbol_that_cannot_be_refreshed_takes_part_with_what_is_stored(workspace, monkeypatch):
+    universe = make_universe(["SYN1", "SYN2"])
+    first = run_job(workspace, "synthetic", universe, SMALL, SHORT_TEST, clock=clock)
+    real = SyntheticProvider.fetch
+
+    def flaky(self, request):
+        return Failed("SYN2", "timeout", "no answer; next: later") if request.symbol == "SYN2" else real(self, request)
+
+    monkeypatch.setattr(SyntheticProvider, "fetch", flaky)
+    again = run_job(workspace, "synthetic", universe, SMALL, SHORT_TEST, clock=lambda: utc("2019-01-05 12:00"))
+    assert again.fetched.failures == {"SYN2": "no answer; next: later"}
+    assert again.model_id == first.model_id
+    assert sorted(again.issued.forecasts) == ["SYN1", "SYN2"]
+    assert again.issued.rows == 0
+
+
+def test_a_job_that_fails_in_its_test_promotes_nothing(workspace, monkeypatch):
+    def broken(*_args):
+        raise DataError("planned")
+
+    monkeypatch.setattr(jobs, "score_backtest", broken)
+    with pytest.raises(DataError, match="planned"):
+        run_job(workspace, "synthetic", make_universe(["SYN1"]), SMALL, SHORT_TEST, clock=clock)
+    assert Registry(workspace.models).promotions() == []
 
 
 def test_a_forecast_does_not_depend_on_which_symbols_are_asked_for(with_newcomer):
-    train_model(with_newcomer, make_universe(["SYN1", "SYN2"]), SMALL, NOW)
-    alone = issue_forecasts(with_newcomer, ["SYN2"], NOW)
+    train_model(with_newcomer, make_universe(["SYN1", "SYN2"]), SMALL, clock=clock)
+    alone = issue_forecasts(with_newcomer, ["SYN2"], clock=clock)
     assert list(alone.forecasts) == ["SYN2"]
-    together = issue_forecasts(with_newcomer, [], NOW)
+    together = issue_forecasts(with_newcomer, clock=clock)
     assert together.rows == 5  # those of SYN1; SYN2's are in the ledger already
     assert (together.forecasts["SYN2"].values == alone.forecasts["SYN2"].values).all()
     rows = Ledger(with_newcomer.ledger).latest(model_id=alone.model_id)
@@ -84,16 +158,16 @@ def test_a_forecast_does_not_depend_on_which_symbols_are_asked_for(with_newcomer
 
 
 def test_each_job_publishes_once_and_leaves_a_record(workspace):
-    report = fetch_prices(workspace, "synthetic", ["SYN1"], NOW)
+    report = fetch_prices(workspace, "synthetic", ["SYN1"], clock=clock)
     assert report.added > 3000
     assert workspace.revision == 1
-    train_model(workspace, make_universe(["SYN1"]), SMALL, NOW)
+    train_model(workspace, make_universe(["SYN1"]), SMALL, clock=clock)
     assert Workspace(workspace.root).revision == 2
     assert sorted(p.name.split("-")[1] for p in workspace.jobs.iterdir()) == ["fetch", "train"]
 
 
 def test_a_fetch_in_which_all_fail_leaves_no_trace(workspace):
     with pytest.raises(FetchError) as caught:
-        fetch_prices(workspace, "synthetic", ["NOPE", "NADA"], NOW)
+        fetch_prices(workspace, "synthetic", ["NOPE", "NADA"], clock=clock)
     assert set(caught.value.causes) == {"NOPE", "NADA"}
     assert not workspace.root.exists()

@@ -16,7 +16,7 @@ FLOORS = [
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
-    {"ledger", "registry", "exports"},
+    {"ledger", "registry", "exports", "records"},
     {"jobs", "status"},
     {"cli", "__main__"},
 ]

@@ -1,6 +1,7 @@
 """What all verbs share: errors as one line, exit codes, progress for people and for logs."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -33,8 +34,16 @@ def say(text: str) -> None:
 
 
 def show_json(value: Any) -> None:
-    """Print the result as one JSON document on standard output."""
-    typer.echo(json.dumps(value, indent=1, default=str))
+    """Print the result as one JSON document on standard output; what is not a number is null."""
+    typer.echo(json.dumps(_finite(value), indent=1, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -21,7 +21,9 @@ Horizon = Annotated[int, typer.Option(help="Sessions ahead, 1 to 60.")]
 Window = Annotated[int, typer.Option(help="Sessions in a training window.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training windows.")]
 Seed = Annotated[int, typer.Option(help="The same seed, data and machine kind give the same forecast.")]
-Basis = Annotated[str, typer.Option(help="split (split-adjusted closes) or total (dividends too).")]
 TestSessions = Annotated[int, typer.Option(help="Sessions at the end that are forecast, from every origin.")]
 RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Model ID; the newest champion by default.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Model ID; by default the newest champion that was trained on the symbols."),
+]

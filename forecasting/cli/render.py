@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecasting.cli.console import command_name
-from forecasting.config import REPORT_HORIZONS
+from forecasting.config import report_horizons
 from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
 from forecasting.jobs import FetchReport, ForecastReport, RunReport
@@ -67,7 +67,7 @@ def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
     for symbol, forecast in sorted(forecasts.items()):
         table = _table(["ahead", "session", *(f"{level:.0%}" for level in levels), "P(up)"])
         for target, row in forecast.frame().iterrows():
-            if row["horizon"] in REPORT_HORIZONS:
+            if row["horizon"] in report_horizons(forecast.horizon):
                 day = f"{target.date()}{'*' if row['estimated'] else ''}"
                 prices = (f"{row[level]:,.2f}" if level in row else "" for level in levels)
                 table.add_row(str(row["horizon"]), day, *prices, f"{row['prob_up']:.0%}")

@@ -9,7 +9,6 @@ import typer
 
 from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress
 from forecasting.cli.options import (
-    Basis,
     Cell,
     Epochs,
     Horizon,
@@ -28,8 +27,6 @@ from forecasting.cli.options import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from forecasting.config import BacktestConfig, Recipe
     from forecasting.universe import Universe
     from forecasting.workspace import Workspace
@@ -57,7 +54,6 @@ def run(
     window: Window = 120,
     epochs: Epochs = 10,
     seed: Seed = 0,
-    basis: Basis = "split",
     test_sessions: TestSessions = 756,
     refit_every: RefitEvery = 252,
     workspace: WorkspaceOption = None,
@@ -66,13 +62,13 @@ def run(
 ) -> None:
     """Fetch, train, backtest, forecast and export: the main job."""
     with reported_errors(as_json, verbose):
-        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed, basis)
+        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         config = _backtest_config(test_sessions, refit_every)
         place, chosen = _open(workspace), _universe(symbols, universe)
         from forecasting.jobs import run_job
 
         with shown_progress(as_json) as progress:
-            report = run_job(place, source, chosen, recipe, config, _now(), progress)
+            report = run_job(place, source, chosen, recipe, config, progress)
         from forecasting.cli import render
 
         if as_json:
@@ -97,7 +93,7 @@ def fetch(
         from forecasting.jobs import fetch_prices
 
         with shown_progress(as_json) as progress:
-            report = fetch_prices(place, source, chosen.symbols if chosen else (), _now(), progress)
+            report = fetch_prices(place, source, chosen.symbols if chosen else (), progress)
         from forecasting.cli import render
 
         if as_json:
@@ -117,20 +113,19 @@ def train(
     window: Window = 120,
     epochs: Epochs = 10,
     seed: Seed = 0,
-    basis: Basis = "split",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
     """Train one pooled model on stored prices (of all symbols by default) and make it the champion."""
     with reported_errors(as_json, verbose):
-        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed, basis)
+        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         place = _open(workspace)
         chosen = _universe(symbols, universe) or _everything(place)
         from forecasting.jobs import train_model
 
         with shown_progress(as_json) as progress:
-            model_id = train_model(place, chosen, recipe, _now(), progress)
+            model_id = train_model(place, chosen, recipe, progress)
         if as_json:
             show_json({"model_id": model_id, "universe": chosen.name, "symbols": chosen.symbols})
         else:
@@ -147,7 +142,6 @@ def backtest(
     window: Window = 120,
     epochs: Epochs = 10,
     seed: Seed = 0,
-    basis: Basis = "split",
     test_sessions: TestSessions = 756,
     refit_every: RefitEvery = 252,
     workspace: WorkspaceOption = None,
@@ -156,14 +150,14 @@ def backtest(
 ) -> None:
     """Walk a recipe forward over stored prices and compare it with doing nothing."""
     with reported_errors(as_json, verbose):
-        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed, basis)
+        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         config = _backtest_config(test_sessions, refit_every)
         place = _open(workspace)
         chosen = _universe(symbols, universe) or _everything(place)
         from forecasting.jobs import backtest_model
 
         with shown_progress(as_json) as progress:
-            report = backtest_model(place, chosen, recipe, config, _now(), progress)
+            report = backtest_model(place, chosen, recipe, config, progress)
         from forecasting.cli import render
 
         if as_json:
@@ -185,7 +179,7 @@ def forecast(
         place, chosen = _open(workspace), _universe(symbols, None)
         from forecasting.jobs import issue_forecasts
 
-        report = issue_forecasts(place, chosen.symbols if chosen else (), _now(), model)
+        report = issue_forecasts(place, chosen.symbols if chosen else (), model)
         from forecasting.cli import render
 
         if as_json:
@@ -271,12 +265,6 @@ def _open(asked: Path | None) -> "Workspace":
     return Workspace(find_workspace(asked))
 
 
-def _now() -> "pd.Timestamp":
-    import pandas as pd
-
-    return pd.Timestamp.now(tz="UTC").as_unit("us")
-
-
 def _universe(symbols: list[str] | None, asked: str | None) -> "Universe | None":
     from forecasting.errors import UsageError
     from forecasting.universe import make_universe, read_universe
@@ -298,12 +286,11 @@ def _everything(workspace: "Workspace") -> "Universe":
     return make_universe(symbols)
 
 
-def _recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int, basis: str) -> "Recipe":
+def _recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int) -> "Recipe":
     from forecasting.config import NetworkConfig, Recipe, TrainingConfig
 
     return Recipe(
         horizon=horizon,
-        price_basis=basis,
         network=NetworkConfig(cell=cell, nonlinearity=nonlinearity),
         training=TrainingConfig(window=window, burn_in=window // 2, epochs=epochs, seed=seed),
     )

@@ -67,5 +67,5 @@ class RandomWalk:
 
 
 def make_baselines(horizon: int, levels: tuple[float, ...] = LEVELS) -> list[RandomWalk]:
-    """Return the baselines every backtest is scored against; the verdict is against the last."""
+    """Return the baselines every backtest is scored against."""
     return [RandomWalk("constant", horizon, levels), RandomWalk("ewma", horizon, levels)]

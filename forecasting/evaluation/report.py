@@ -19,7 +19,7 @@ from forecasting.evaluation.walkforward import Backtest
 from forecasting.workspace import write_atomic, write_json
 
 SIGNIFICANT = 0.05
-_BASELINES = {
+_IN_WORDS = {
     "random_walk": "a random walk with rolling historical quantiles",
     "random_walk_ewma": "a random walk with EWMA volatility",
 }
@@ -58,10 +58,11 @@ class Verdict:
         """The verdict as a sentence."""
         text = (
             f"{self.horizon} {'session' if self.horizon == 1 else 'sessions'} ahead the network {self.word} "
-            f"{_BASELINES[JUDGE]}: CRPS {_compared(self.skill)}, p = {self.p_value:.2g}"
+            f"{_IN_WORDS[JUDGE]}: CRPS {_compared(self.skill)}, p = {self.p_value:.2g}"
         )
         if self.strongest != JUDGE:
-            text += f"; the strongest baseline is {_BASELINES[self.strongest]}, CRPS {_compared(self.strongest_skill)}"
+            name = _IN_WORDS.get(self.strongest, self.strongest)
+            text += f"; the strongest baseline is {name}, CRPS {_compared(self.strongest_skill)}"
         return text
 
 
@@ -93,9 +94,10 @@ class BacktestReport:
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdict at each horizon scored."""
+        baselines = [c.removeprefix("skill_") for c in self.scores.columns if c.startswith("skill_")]
         verdicts = []
         for row in self.scores.to_dict("records"):
-            strongest = min(_BASELINES, key=lambda name, row=row: row[f"crps_{name}"])  # type: ignore[misc]
+            strongest = max(baselines, key=lambda name, row=row: -row[f"crps_{name}"])  # type: ignore[misc]
             verdicts.append(
                 Verdict(row["horizon"], row[f"skill_{JUDGE}"], row[f"p_{JUDGE}"], strongest, row[f"skill_{strongest}"])
             )
@@ -108,7 +110,7 @@ class BacktestReport:
             by_word.setdefault(verdict.word, []).append(str(verdict.horizon))
         parts = [f"{word} it at {', '.join(horizons)}" for word, horizons in by_word.items()]
         return (
-            f"Against {_BASELINES[JUDGE]}, from {self.test_first} to {self.test_last} and pooled over "
+            f"Against {_IN_WORDS[JUDGE]}, from {self.test_first} to {self.test_last} and pooled over "
             f"{len(self.universe)} {'symbol' if len(self.universe) == 1 else 'symbols'}, the network "
             f"{'; '.join(parts)} sessions ahead (p < {SIGNIFICANT})."
             + (f" Left out: {'; '.join(self.excluded.values())}." if self.excluded else "")
@@ -175,7 +177,7 @@ def load_report(folder: Path) -> BacktestReport:
     """
     try:
         content = json.loads((folder / "backtest.json").read_text())
-        return BacktestReport(
+        report = BacktestReport(
             folder.name,
             tuple(content["universe"]),
             content["excluded"],
@@ -184,10 +186,10 @@ def load_report(folder: Path) -> BacktestReport:
             content["recipe"],
             pd.read_csv(folder / "scores.csv"),
         )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} holds no finished backtest ({error}); next: tickercast backtest") from error
-    except KeyError as error:
-        raise DataError(f"{folder} holds a damaged backtest: no {error}; next: tickercast backtest") from error
+        report.verdicts()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"backtest {folder.name} is not whole ({error!r}); next: tickercast backtest") from error
+    return report
 
 
 def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, Any]) -> BacktestReport | None:

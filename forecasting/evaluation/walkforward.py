@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bars import PriceSeries
-from forecasting.config import REPORT_HORIZONS, BacktestConfig, Progress, no_progress
+from forecasting.config import BacktestConfig, Progress, no_progress, report_horizons
 from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.folds import Fold, make_folds
-from forecasting.evaluation.scores import coverage_hits, crps, has_interval
+from forecasting.evaluation.scores import coverage_hits, crps
 from forecasting.evaluation.significance import diebold_mariano
-from forecasting.forecasts import Forecaster, RollingForecast
+from forecasting.forecasts import Forecaster, RollingForecast, central_intervals
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
 _FINE = 100  # progress steps per fold, whatever the number of training steps in it
@@ -135,8 +135,12 @@ def _joined(parts: list[RollingForecast]) -> RollingForecast:
     )
 
 
-def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS) -> pd.DataFrame:
+def score_backtest(backtest: Backtest, horizons: Sequence[int] | None = None) -> pd.DataFrame:
     """Return the comparison by horizon, pooled over symbols.
+
+    Parameters
+    ----------
+    horizons : sessions ahead; by default `report_horizons` of the longest one forecast
 
     Returns
     -------
@@ -153,8 +157,9 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS
     """
     names = list(backtest.forecasts)
     reached = max(o.shape[1] for o in backtest.outcomes.values())
+    horizons = horizons or report_horizons(reached)
     table = []
-    for h in (h for h in horizons if h <= reached):
+    for h in horizons:
         scored = {name: _scores(backtest, name, h) for name in names}
         network = scored[names[0]]
         if not len(network):
@@ -167,7 +172,7 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] = REPORT_HORIZONS
             row[f"skill_{name}"] = 1 - row[f"crps_{names[0]}"] / row[f"crps_{name}"]
             row[f"p_{name}"] = diebold_mariano(difference, h)[1]
         tested = list(backtest.forecasts[names[0]].items())
-        for coverage in (c for c in COVERAGES if has_interval(tested[0][1].levels, c)):
+        for coverage in (c for c in COVERAGES if c in central_intervals(tested[0][1].levels)):
             hits = [
                 coverage_hits(f.values[:, h - 1], backtest.outcomes[s][:, h - 1], f.levels, coverage) for s, f in tested
             ]

@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit
 from app_helpers import NEW_YEAR, PENCE, fill, normal_forecast
 
-from forecasting import Ledger, PriceStore, Workspace, load_report
+from forecasting import Ledger, PriceStore, Workspace, csv_text, load_report, long_table, wide_table
 
 
 def words(app):
@@ -112,12 +113,19 @@ def test_the_table_and_the_fan_show_the_issued_quantiles(open_app, filled):
     np.testing.assert_allclose(trace(app, "median forecast")["y"][1:], prices[:, 5], rtol=1e-12)
 
 
-def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled):
-    app = open_app(filled.root)
-    assert [b.proto.label for b in app.get("download_button")] == [
-        "CSV for spreadsheets (wide)",
-        "CSV for programs (long)",
-    ]
+def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled, monkeypatch):
+    offered = {}
+    real = streamlit.download_button
+
+    def record(label, data, name, *args, **kwargs):
+        offered[name] = data
+        return real(label, data, name, *args, **kwargs)
+
+    monkeypatch.setattr(streamlit, "download_button", record)
+    open_app(filled.root, symbol="SYN1")
+    rows = Ledger(filled.ledger).latest(["SYN1"])
+    stem = f"forecast-2018-12-31-{rows['model_id'].iloc[0]}"
+    assert offered == {f"{stem}-wide.csv": csv_text(wide_table(rows)), f"{stem}.csv": csv_text(long_table(rows))}
 
 
 def test_a_later_split_does_not_move_the_history_a_forecast_was_issued_with(open_app, tmp_path):
@@ -162,3 +170,14 @@ def test_a_symbol_outside_the_models_universe_gets_the_pooled_verdict_and_is_tol
     Ledger(workspace.ledger).issue([forecast], pooled, NEW_YEAR, NEW_YEAR)
     workspace.publish()
     assert "Pooled over SYN1, SYN2. VOD.L itself was not among them." in words(open_app(tmp_path, symbol="VOD.L"))
+
+
+def test_a_damaged_model_hides_the_verdict_but_not_what_was_issued(open_app, tmp_path):
+    workspace = fill(tmp_path)
+    model_id = Ledger(workspace.ledger).latest(["SYN1"])["model_id"].iloc[0]
+    (workspace.models / model_id / "bundle.json").write_text("{")
+    app = open_app(tmp_path, symbol="SYN1")
+    assert not app.exception
+    assert not app.error
+    assert len(app.get("plotly_chart")) == 1
+    assert "recipe has not been backtested" in words(app)

@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 from cli_helpers import SMALL, Tickercast
 
+from forecasting.bars import Instrument, no_events
 from forecasting.ingestion import yahoo
+from forecasting.ingestion.provider import Fetched
+from forecasting.ingestion.synthetic import SyntheticProvider
 from forecasting.ledger import Ledger
 
 VERBS = ["fetch", "train", "backtest", "forecast", "run", "export", "status", "dashboard"]
@@ -158,7 +161,9 @@ REFUSED = [
     (["run", "--source", "sample", "--test-sessions", "4900"], 1, r"needs \d+; next: fewer --test-sessions"),
     (["run", "--source", "sample", "--test-sessions", "0"], 2, r"test_sessions 0"),
     (["run", "--source", "sample", "--cell", "transformer"], 2, r"cells are rnn, gru, lstm"),
-    (["run", "--source", "sample", "--basis", "raw"], 2, r"price bases are split, total"),
+    (["run", "--source", "sample", "--test-sessions", "20"], 2, r"must be longer than the horizon of 20.*next:"),
+    (["run", "--source", "sample", "--seed", "9" * 30], 2, r"a seed is a whole number from 0"),
+    (["train", "--seed", "-1"], 2, r"a seed is a whole number from 0"),
     (["run"], 2, r"no symbols: .*next:"),
     (["run", "../../etc/passwd"], 2, r"symbol .*next:"),
     (["run", "=CMD"], 2, r"symbol '=CMD'"),
@@ -249,4 +254,25 @@ def test_without_network_each_symbol_fails_with_its_cause_and_nothing_changes(co
         assert result.exit_code == 1
         assert re.search(r"AAPL: Yahoo cannot be reached.*\n\s+MSFT: Yahoo cannot be reached", result.stderr)
         assert place.fingerprint() == before
+    assert not tickercast.workspace.exists()
+
+
+def test_json_is_json_even_where_a_p_value_is_not_a_number(tickercast):
+    small = ["--epochs", "1", "--window", "60", "--horizon", "5", "--test-sessions", "9"]
+    result, values = tickercast.json("run", "SYN1", "--source", "synthetic", *small)
+    assert result.exit_code == 0
+    assert "NaN" not in result.stdout
+    assert values["backtest"]["scores"][-1]["p_random_walk"] is None
+
+
+def test_where_every_answer_is_unusable_each_symbol_is_named_with_its_cause(tickercast, monkeypatch):
+    def garbage(_self, request):
+        bars = pd.DataFrame({"symbol": [request.symbol], "session": ["soon"]})
+        return Fetched(Instrument.from_symbol(request.symbol, "synthetic"), bars, no_events())
+
+    monkeypatch.setattr(SyntheticProvider, "fetch", garbage)
+    for verb in ("fetch", "run"):
+        result = tickercast(verb, "SYN1", "SYN2", "--source", "synthetic")
+        assert result.exit_code == 1
+        assert re.search(r"SYN1: bars lack the columns .*\n\s+SYN2: bars lack", result.stderr)
     assert not tickercast.workspace.exists()

@@ -102,7 +102,7 @@ def test_a_damaged_backtest_is_named_and_passed_over(backtest, tmp_path):
     found, scores = backtest
     report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
     path = tmp_path / report.backtest_id / "backtest.json"
-    for text in ("{", "{}"):
+    for text in ("{", "{}", "[]", "null"):
         path.write_text(text)
         with pytest.raises(DataError, match=report.backtest_id):
             load_report(path.parent)
@@ -152,5 +152,5 @@ def test_an_unfinished_backtest_is_no_report(backtest, tmp_path):
     report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
     (tmp_path / report.backtest_id / "backtest.json").unlink()
     assert find_report(tmp_path, report.universe, report.recipe) is None
-    with pytest.raises(DataError, match="holds no finished backtest"):
+    with pytest.raises(DataError, match="is not whole"):
         load_report(tmp_path / report.backtest_id)
