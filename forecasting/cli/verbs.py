@@ -87,7 +87,7 @@ def fetch(
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Bring prices into the workspace; only missing sessions are asked for."""
+    """Bring prices in; only missing sessions are asked for."""
     with reported_errors(as_json, verbose):
         place, chosen = _open(workspace), _universe(symbols, universe)
         from forecasting.jobs import fetch_prices
@@ -117,7 +117,10 @@ def train(
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train one pooled model on stored prices (of all symbols by default) and make it the champion."""
+    """Train a model on stored prices.
+
+    One pooled network over the symbols, by default all that are stored; it becomes their champion.
+    """
     with reported_errors(as_json, verbose):
         recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         place = _open(workspace)
@@ -148,7 +151,10 @@ def backtest(
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Walk a recipe forward over stored prices and compare it with doing nothing."""
+    """Compare a recipe with doing nothing.
+
+    Walks it and the baselines forward over stored prices; fits and keeps no model.
+    """
     with reported_errors(as_json, verbose):
         recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         config = _backtest_config(test_sessions, refit_every)
@@ -174,7 +180,10 @@ def forecast(
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Forecast from the last stored session with the champion, into the ledger and the CSVs."""
+    """Issue forecasts from the last stored session.
+
+    With the newest champion that was trained on the symbols, into the ledger and the CSVs.
+    """
     with reported_errors(as_json, verbose):
         place, chosen = _open(workspace), _universe(symbols, None)
         from forecasting.jobs import issue_forecasts
@@ -197,7 +206,7 @@ def export(
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the newest issued forecasts as long and wide CSV."""
+    """Write issued forecasts as long and wide CSV."""
     with reported_errors(as_json, verbose):
         place = _open(workspace)
         from forecasting.jobs import export_issued
@@ -213,7 +222,7 @@ def export(
 
 @app.command(epilog="Example: tickercast status --json")
 def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbose: Verbose = False) -> None:
-    """Show what the workspace holds: prices, models, backtests, forecasts."""
+    """Show what the workspace holds."""
     with reported_errors(as_json, verbose):
         place = _open(workspace)
         from forecasting.status import read_status
