@@ -25,6 +25,7 @@ _HOMES = {
     "forecasting.exports": ["csv_text", "long_table", "wide_table"],
     "forecasting.forecasts": ["Forecast", "Forecaster", "RollingForecast"],
     "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
+    "forecasting.ingestion.files": ["FileProvider", "read_bars"],
     "forecasting.jobs": ["backtest_model", "fetch_prices", "issue_forecasts", "run_job", "train_model"],
     "forecasting.ledger": ["Ledger", "forecast_of"],
     "forecasting.model.bundle": ["load_model", "save_model"],

@@ -51,6 +51,9 @@ class Instrument:
         Name of the exchange's calendar in `exchange_calendars`.
     currency
         Code of the money prices are quoted in, as the source gives it (GBp is pence).
+    price_basis
+        What the stored prices are: `traded`; or `split` or `total` where a file said that its prices are
+        adjusted and did not tell its splits.
     """
 
     symbol: str
@@ -58,6 +61,7 @@ class Instrument:
     calendar: str
     currency: str = "USD"
     time_zone: str = "America/New_York"
+    price_basis: str = "traded"
 
     @property
     def embedded(self) -> bool:

@@ -20,7 +20,7 @@ from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.exports import export_forecasts
 from forecasting.forecasts import Forecast, Forecaster
 from forecasting.ingestion.collector import Collection, fetch_bars, make_provider
-from forecasting.ingestion.provider import Failed
+from forecasting.ingestion.provider import Failed, Provider
 from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model, save_model
 from forecasting.model.forecaster import RNNForecaster, minimum_bars, minimum_history
@@ -75,12 +75,17 @@ def utc_now() -> pd.Timestamp:
 
 def fetch_prices(
     workspace: Workspace,
-    source: str,
+    source: str | Provider,
     symbols: Sequence[str],
     progress: Progress = no_progress,
     clock: Clock = utc_now,
 ) -> FetchReport:
     """Fetch what is missing into the store.
+
+    Parameters
+    ----------
+    source : name of a source, or a provider such as `FileProvider`
+    symbols : none means the provider's own
 
     Raises
     ------
@@ -89,7 +94,8 @@ def fetch_prices(
     """
     with workspace.lock():
         store, record = PriceStore(workspace.prices), JobRecord(workspace, "fetch", clock())
-        collection = fetch_bars(make_provider(source), symbols, store, clock(), progress)
+        provider = make_provider(source) if isinstance(source, str) else source
+        collection = fetch_bars(provider, symbols, store, clock(), progress)
         with record.step("fetch"):
             return _store(store, collection, clock())
 

@@ -35,7 +35,7 @@ _SUFFIXES = {
     "KS": "XKRX", "KQ": "XKRX", "TW": "XTAI", "TWO": "XTAI", "SI": "XSES", "NS": "XBOM", "BO": "XBOM",
     "SA": "BVMF", "MX": "XMEX", "JO": "XJSE", "TA": "XTAE", "IS": "XIST", "WA": "XWAR", "VI": "XWBO",
     "LS": "XLIS", "IR": "XDUB", "BK": "XBKK", "JK": "XIDX", "KL": "XKLS", "SR": "XSAU",
-    "AT": "ASEX",
+    "AT": "ASEX", "US": "XNYS", "UK": "XLON", "JP": "XTKS",
 }  # fmt: skip
 
 

@@ -78,6 +78,12 @@ class PriceStore:
         known = self.instruments()
         stored = {i.symbol: i for i in instruments}
         for symbol in known.keys() & stored.keys():
+            if known[symbol].price_basis != stored[symbol].price_basis:
+                raise DataError(
+                    f"{symbol} is stored with {known[symbol].price_basis} prices, these are "
+                    f"{stored[symbol].price_basis}: one price basis per symbol and workspace; next: choose another "
+                    "--workspace"
+                )
             if known[symbol].source != stored[symbol].source:
                 raise DataError(
                     f"{symbol} is stored from {known[symbol].source}, these bars are from {stored[symbol].source}: "
@@ -124,6 +130,11 @@ class PriceStore:
         known = self.instruments()
         wanted = list(known) if symbols is None else list(symbols)
         self.require(wanted)
+        if total := [s for s in wanted if known[s].price_basis == "total" and basis != "total"]:
+            raise DataError(
+                f"the prices of {', '.join(total)} are stored adjusted for dividends, their {basis} prices are not "
+                "known; next: a file of traded or split-adjusted prices, in another --workspace"
+            )
         bars = self._latest("bars_1d", _BARS, ["symbol", "session"], wanted, as_of)
         events = self._latest("events", _EVENTS, ["symbol", "session", "kind"], wanted, as_of)
         by_symbol = dict(list(bars.groupby("symbol")))

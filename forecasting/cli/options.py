@@ -27,3 +27,18 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Model ID; by default the newest champion that was trained on the symbols."),
 ]
+Files = Annotated[
+    Path | None, typer.Option("--files", help="A CSV or Parquet file, or a folder of them, instead of a source.")
+]
+Prices = Annotated[
+    str | None, typer.Option(help="What the files' prices are: traded, split or total (adjusted); never guessed.")
+]
+Calendar = Annotated[
+    str | None,
+    typer.Option(help="Exchange calendar of the files, such as XNYS or 24/7; by default by symbol."),
+]
+Currency = Annotated[str, typer.Option(help="Money that the files' prices are in.")]
+DayFirst = Annotated[
+    bool | None, typer.Option("--day-first/--month-first", help="How the files mean 02/03/2024.", show_default=False)
+]
+Decimal = Annotated[str | None, typer.Option(help="Decimal mark of the files, where they leave it open: . or ,")]

@@ -9,12 +9,18 @@ import typer
 
 from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress
 from forecasting.cli.options import (
+    Calendar,
     Cell,
+    Currency,
+    DayFirst,
+    Decimal,
     Epochs,
+    Files,
     Horizon,
     JsonOption,
     ModelOption,
     Nonlinearity,
+    Prices,
     RefitEvery,
     Seed,
     Source,
@@ -83,6 +89,12 @@ def fetch(
     symbols: Symbols = None,
     universe: UniverseOption = None,
     source: Source = "yahoo",
+    files: Files = None,
+    prices: Prices = None,
+    calendar: Calendar = None,
+    currency: Currency = "USD",
+    day_first: DayFirst = None,
+    decimal: Decimal = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
@@ -90,10 +102,18 @@ def fetch(
     """Bring prices in; only missing sessions are asked for."""
     with reported_errors(as_json, verbose):
         place, chosen = _open(workspace), _universe(symbols, universe)
+        from forecasting.ingestion.files import FileProvider
         from forecasting.jobs import fetch_prices
 
+        wanted = chosen.symbols if chosen else ()
+        provider: str | FileProvider = source
+        if files is not None:
+            one = wanted[0] if len(wanted) == 1 else None
+            provider = FileProvider(
+                files, prices, one, currency=currency, calendar=calendar, day_first=day_first, decimal=decimal
+            )
         with shown_progress(as_json) as progress:
-            report = fetch_prices(place, source, chosen.symbols if chosen else (), progress)
+            report = fetch_prices(place, provider, wanted, progress)
         from forecasting.cli import render
 
         if as_json:

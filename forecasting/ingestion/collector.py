@@ -38,6 +38,8 @@ SOURCES: Mapping[str, Callable[[], Provider]] = {
 
 def make_provider(source: str) -> Provider:
     """Return the provider of a source by name."""
+    if source == "files":
+        raise UsageError("source 'files': files come in by fetch; next: tickercast fetch --files PATH --prices split")
     if source not in SOURCES:
         raise UsageError(f"source {source!r}: sources are {', '.join(SOURCES)}; next: --source sample")
     return SOURCES[source]()
@@ -80,11 +82,11 @@ def fetch_bars(
         raise UsageError(f"no symbols: the source {provider.source} needs at least one; next: tickercast run AAPL MSFT")
     known = store.instruments()
     held = store.summary().set_index("symbol")["last"] if known else pd.Series(dtype="datetime64[us]")
-    failures: dict[str, Failed] = {}
+    failures: dict[str, Failed] = {} if symbols else dict(provider.refused)
     requests = []
     for symbol in wanted:
         try:
-            last = last_complete_session(calendar_of(symbol), now)
+            last = last_complete_session(provider.calendar or calendar_of(symbol), now)
         except DataError as error:
             failures[symbol] = Failed(symbol, "no_calendar", str(error))
             continue
@@ -95,7 +97,7 @@ def fetch_bars(
                 f"{symbol} is stored from {known[symbol].source}, asked for from {provider.source}: one source per "
                 "symbol and workspace; next: another --workspace",
             )
-        elif symbol not in held.index:
+        elif symbol not in held.index or not provider.incremental:
             requests.append(FetchRequest(symbol, HISTORY_START, last))
         elif held[symbol] < last:
             requests.append(FetchRequest(symbol, held[symbol] - OVERLAP, last))

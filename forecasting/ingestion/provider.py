@@ -1,6 +1,8 @@
 """The contract of a source of prices: one request per symbol, a result or a cause."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import pandas as pd
@@ -45,10 +47,22 @@ FetchResult = Fetched | Failed
 
 
 class Provider(Protocol):
-    """A source of daily bars. `fetch` reports every failure as `Failed`; it raises none."""
+    """A source of daily bars. `fetch` reports every failure as `Failed`; it raises none.
+
+    Attributes
+    ----------
+    source : its name; a symbol comes from one source in a workspace
+    symbols : what it offers by itself; empty where a person must choose
+    refused : what it holds beside them and cannot offer, by name
+    calendar : exchange calendar of all its symbols; None where each symbol tells its own
+    incremental : whether to ask only for what is missing, or for whole histories each time
+    """
 
     source: str
-    symbols: tuple[str, ...]  # what it offers by itself; empty where a person must choose
+    symbols: tuple[str, ...] = ()
+    refused: Mapping[str, Failed] = MappingProxyType({})
+    calendar: str | None = None
+    incremental: bool = True
 
     def fetch(self, request: FetchRequest) -> FetchResult:
         """Fetch one symbol; may be called from several threads."""

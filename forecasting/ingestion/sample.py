@@ -3,10 +3,10 @@
 import pandas as pd
 
 from forecasting.bars import Instrument, no_events
-from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult
+from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 
 
-class SampleProvider:
+class SampleProvider(Provider):
     """Serves `^GSPC` and `^IXIC` from 1999-01-04 to 2018-12-31."""
 
     source = "sample"

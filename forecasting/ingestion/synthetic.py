@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bars import Instrument, no_events
-from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult
+from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.sessions import calendar_sessions
 
 _INTRADAY = 26  # steps of a session's price path
@@ -48,7 +48,7 @@ def make_market(symbol: str, seed: int = 0) -> pd.DataFrame:
     return bars
 
 
-class SyntheticProvider:
+class SyntheticProvider(Provider):
     """Serves `SYN1` to `SYN9999`, each its own seeded history from 2004 to 2018."""
 
     source = "synthetic"

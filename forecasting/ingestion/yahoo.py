@@ -14,7 +14,7 @@ import pandas as pd
 import tenacity
 
 from forecasting.bars import Instrument, split_factors
-from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult
+from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.sessions import calendar_of, keeps_time_of
 
 _TIMEOUT_S = 20
@@ -27,7 +27,7 @@ class _Transient(Exception):
         self.cause = cause
 
 
-class YahooProvider:
+class YahooProvider(Provider):
     """Serves what Yahoo lists.
 
     Parameters
@@ -41,7 +41,6 @@ class YahooProvider:
     """
 
     source = "yahoo"
-    symbols: tuple[str, ...] = ()
 
     def __init__(self, session: Any = None, attempts: int = 3, wait_s: float = 1.0) -> None:
         import yfinance

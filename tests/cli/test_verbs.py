@@ -11,7 +11,7 @@ from cli_helpers import SMALL, Tickercast
 from forecasting.bars import Instrument, no_events
 from forecasting.ingestion import yahoo
 from forecasting.ingestion.provider import Fetched
-from forecasting.ingestion.synthetic import SyntheticProvider
+from forecasting.ingestion.synthetic import SyntheticProvider, make_market
 from forecasting.ledger import Ledger
 
 VERBS = ["fetch", "train", "backtest", "forecast", "run", "export", "status", "dashboard"]
@@ -276,3 +276,25 @@ def test_where_every_answer_is_unusable_each_symbol_is_named_with_its_cause(tick
         assert result.exit_code == 1
         assert re.search(r"SYN1: bars lack the columns .*\n\s+SYN2: bars lack", result.stderr)
     assert not tickercast.workspace.exists()
+
+
+def test_a_persons_own_file_is_fetched_trained_on_and_forecast(tickercast, tmp_path):
+    market = make_market("SYN1").loc["2014":, ["open", "high", "low", "close", "volume"]]
+    market.rename_axis("Date").rename(columns=str.title).to_csv(tmp_path / "MINE.csv")
+    result = tickercast("fetch", "--files", str(tmp_path / "MINE.csv"))
+    assert result.exit_code == 2
+    assert re.search(r"prices None: state what .*next: .*--prices split", result.stderr)
+    assert not tickercast.workspace.exists()
+    files = ["fetch", "--files", str(tmp_path / "MINE.csv"), "--prices", "traded"]
+    _, fetched = tickercast.json(*files)
+    assert fetched["added"] == len(market)
+    assert tickercast.json(*files)[1]["added"] == 0
+    assert tickercast("train", "--epochs", "1", "--window", "60", "--horizon", "3").exit_code == 0
+    _, issued = tickercast.json("forecast")
+    assert issued["forecasts"]["MINE"]["last_close"] == pytest.approx(market["close"].iloc[-1], rel=1e-12)
+
+
+def test_files_are_no_source_of_the_main_job(tickercast):
+    result = tickercast("run", "--source", "files")
+    assert result.exit_code == 2
+    assert "next: tickercast fetch --files" in result.stderr

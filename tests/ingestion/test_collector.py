@@ -7,7 +7,7 @@ from helpers import events_of, flat_bars, sessions_until, utc
 from forecasting.bars import Instrument
 from forecasting.errors import FetchError, InvalidSymbol, UsageError
 from forecasting.ingestion.collector import HISTORY_START, SOURCES, fetch_bars, make_provider
-from forecasting.ingestion.provider import Failed, Fetched, FetchRequest
+from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, Provider
 from forecasting.store import PriceStore
 
 NOW = utc("2018-12-31 22:00")  # the year's last session is just complete
@@ -15,7 +15,7 @@ DAYS = sessions_until("2018-12-31", 5)  # 24, 26, 27, 28, 31 December
 
 
 @dataclass
-class Stub:
+class Stub(Provider):
     """A source whose every answer is given beforehand."""
 
     answers: dict = field(default_factory=dict)
