@@ -3,6 +3,7 @@
 Reads are cached by the workspace's revision, never by time: whoever writes ends with a new revision.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -108,10 +109,10 @@ def explain_empty(source: Source) -> None:
     """Say that there is no forecast yet, and what brings one."""
     st.info(f"No forecast has been issued in the workspace `{source.root}` yet.", icon=":material/info:")
     st.markdown(
-        "This command fetches the embedded S&P 500 and NASDAQ prices, trains, backtests and forecasts. "
-        "It needs no network and takes about a minute:"
+        "This command fetches the embedded S&P 500 and NASDAQ prices, trains, backtests and forecasts; it needs no "
+        "network:"
     )
-    st.code("tickercast run --source sample", language="bash")
-    st.markdown("In a checkout, `make demo` does the same. For other symbols:")
-    st.code("tickercast run AAPL MSFT", language="bash")
+    st.code(f"tickercast run --source sample --workspace {shlex.quote(source.root)}", language="bash")
+    st.markdown("For other symbols, with live prices:")
+    st.code(f"tickercast run AAPL MSFT --workspace {shlex.quote(source.root)}", language="bash")
     st.markdown("Then reload this page.")

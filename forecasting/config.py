@@ -68,6 +68,11 @@ class NetworkConfig:
             f"nonlinearity {self.nonlinearity!r}",
             f"nonlinearities are {', '.join(NONLINEARITIES)}",
         )
+        _require(
+            self.cell == "rnn" or self.nonlinearity == "tanh",
+            f"cell {self.cell} with {self.nonlinearity}",
+            "only the rnn cell has a choice of nonlinearity; next: --cell rnn, or leave --nonlinearity out",
+        )
         _require_positive(self, "hidden", "layers")
 
 

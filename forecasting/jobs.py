@@ -109,6 +109,7 @@ def train_model(
 ) -> str:
     """Train one pooled model on stored prices, make it the universe's champion, and return its ID."""
     with workspace.lock():
+        _require_whole(workspace)
         series = PriceStore(workspace.prices).read(universe.symbols)
         with JobRecord(workspace, "train", clock()).step("train"):
             model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
@@ -177,6 +178,7 @@ def run_job(
     provider = make_provider(source)
     wanted = universe.symbols if universe else provider.symbols
     with workspace.lock():
+        _require_whole(workspace)
         store, record = PriceStore(workspace.prices), JobRecord(workspace, "run", clock())
         collection = fetch_bars(provider, wanted, store, clock(), progress)
         collection, usable = _long_enough(collection, wanted, store, recipe, config)
@@ -192,6 +194,12 @@ def run_job(
             Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
             issued = _issue(workspace, load_model(workspace.models, model_id), model_id, usable, clock)
         return RunReport(universe, fetched, model_id, backtest, issued)
+
+
+def _require_whole(workspace: Workspace) -> None:
+    """Find out before any work whether its end can be written down."""
+    Registry(workspace.models).promotions()
+    Ledger(workspace.ledger).latest()
 
 
 def _check_test(recipe: Recipe, config: BacktestConfig) -> None:
@@ -284,7 +292,7 @@ def _issue(
             continue
         del series[symbol]
     if not series.keys() & wanted.keys():
-        raise DataError("; ".join(failures[s] for s in wanted) + "; next: tickercast fetch, or train again")
+        raise DataError("; ".join(failures[s] for s in wanted) + f"; next: tickercast run {' '.join(wanted)}")
     forecasts = {symbol: f for symbol, f in forecaster.forecast(series).items() if symbol in wanted}
     now = clock()  # of the issue: what opened while the job ran is not forecast live
     stale = {

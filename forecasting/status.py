@@ -7,6 +7,7 @@ from typing import Any
 from forecasting.errors import DataError
 from forecasting.evaluation.report import load_report
 from forecasting.ledger import Ledger
+from forecasting.model.manifest import MANIFEST
 from forecasting.registry import Registry
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
@@ -31,6 +32,7 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
         "workspace": str(workspace.root),
         "revision": workspace.revision,
         "symbols": symbols,
+        "models": sorted(path.parent.name for path in workspace.models.glob(f"*/{MANIFEST}")),
         "champions": [asdict(p) for p in Registry(workspace.models).champions()],
         "backtests": [_summary(path.parent) for path in sorted(workspace.backtests.glob("*/backtest.json"))],
     }
@@ -38,6 +40,11 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
 
 def _summary(folder: Path) -> str:
     try:
-        return load_report(folder).summary()
+        report = load_report(folder)
+        network = report.recipe["network"]["cell"]
+        return (
+            f"backtest {folder.name} ({network}, horizon {report.recipe['horizon']}, {', '.join(report.universe)}): "
+            f"{report.summary()}"
+        )
     except DataError as error:
         return str(error)

@@ -1,5 +1,6 @@
 """Delta tables: append rows, read them back. Who writes holds the workspace's lock."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from deltalake.exceptions import DeltaError
 from forecasting.errors import WorkspaceError
 
 
+def _plain(error: Exception) -> str:
+    """Return what a library says without its colours, arrows and line breaks."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", " ", str(error)).split())
+
+
 def append_rows(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
     """Append a frame's rows to a table in one commit; the table is created with the first ones."""
     table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
@@ -19,7 +25,8 @@ def append_rows(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
         write_deltalake(str(path), table, mode="append")
     except (OSError, DeltaError) as error:
         raise WorkspaceError(
-            f"table {path} cannot be written ({error}); nothing was added; next: check free space and permissions"
+            f"table {path} cannot be written ({_plain(error)}); nothing was added; next: check free space and "
+            "permissions"
         ) from error
 
 
@@ -46,13 +53,17 @@ def read_rows(
         condition = test if condition is None else condition & test
     try:
         if DeltaTable.is_deltatable(str(path)):
-            table = DeltaTable(str(path)).to_pyarrow_dataset().to_table(columns=names, filter=condition)
+            stored = DeltaTable(str(path))
+            # looked for before reading: a reader's thread that meets a missing file may abort the process
+            for file in stored.file_uris():
+                Path(file).stat()
+            table = stored.to_pyarrow_dataset().to_table(columns=names, filter=condition)
         else:
             table = pa.schema([schema.field(n) for n in names]).empty_table()
     except (OSError, DeltaError, pa.ArrowException) as error:
         raise WorkspaceError(
-            f"table {path} cannot be read ({error}); next: restore it from a copy, or choose another folder with "
-            "--workspace"
+            f"table {path} cannot be read ({_plain(error)}); next: restore it from a copy, or choose another folder "
+            "with --workspace"
         ) from error
     frame = table.to_pandas(date_as_object=False)
     for field in schema:

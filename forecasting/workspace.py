@@ -34,17 +34,29 @@ def find_workspace(asked: str | Path | None = None) -> Path:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that a reader sees the old or the new content, never a part.
+
+    Raises
+    ------
+    WorkspaceError
+        It cannot be written; the old content stands.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as handle:
-            handle.write(content.encode() if isinstance(content, str) else content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as handle:
+                handle.write(content.encode() if isinstance(content, str) else content)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise WorkspaceError(
+            f"{path} cannot be written ({error.strerror or error}); next: check that {path.parent} is a folder with "
+            "free space that you may write to"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -115,7 +115,7 @@ def test_a_write_replaces_the_whole_file_or_leaves_the_old_one(tmp_path, monkeyp
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", failing)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(WorkspaceError, match=r"file.txt cannot be written \(disk full\); next:"):
         write_atomic(path, "newer")
     assert path.read_bytes() == b"new"
     assert os.listdir(path.parent) == ["file.txt"]

@@ -171,7 +171,7 @@ def show_quantiles(issued: state.Issued) -> None:
     st.caption(
         f"Prices in {forecast.instrument.currency}; a column's heading is the chance of a close below its price."
     )
-    name = f"forecast-{forecast.origin:%Y-%m-%d}-{rows['model_id'].iloc[0]}"
+    name = f"forecast-{forecast.symbol}-{forecast.origin:%Y-%m-%d}-{rows['model_id'].iloc[0]}"
     with st.container(horizontal=True):
         for label, suffix, export in (
             ("CSV for spreadsheets (wide)", "-wide", wide_table),

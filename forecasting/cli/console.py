@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import shutil
 import sys
 import traceback
@@ -20,12 +21,13 @@ PARTLY_DONE = 3
 _INTERRUPTED = 130
 
 
-def command_name() -> str:
-    """Return how this command can be typed again: `tickercast`, or its path where it is not on the PATH."""
+def typed(arguments: str, workspace: Path | None) -> str:
+    """Return a command as it can be typed again: with its path where it is not on the PATH, in the same workspace."""
     called = Path(sys.argv[0])
-    if called.name != "tickercast" or shutil.which("tickercast") == shutil.which(called):
-        return "tickercast"
-    return os.path.relpath(called) if called.absolute().is_relative_to(Path.cwd()) else str(called)
+    name = "tickercast"
+    if called.name == name and shutil.which(name) != shutil.which(called):
+        name = os.path.relpath(called) if called.absolute().is_relative_to(Path.cwd()) else str(called)
+    return f"{name} {arguments}" + (f" --workspace {shlex.quote(str(workspace))}" if workspace else "")
 
 
 def say(text: str) -> None:
@@ -47,8 +49,11 @@ def _finite(value: Any) -> Any:
 
 
 @contextmanager
-def reported_errors(as_json: bool, verbose: bool) -> Iterator[None]:
-    """Turn what goes wrong into a line with its cause, and into the exit code of `forecasting.errors`."""
+def reported_errors(as_json: bool, verbose: bool, workspace: Path | None) -> Iterator[None]:
+    """Turn what goes wrong into a line with its cause, and into the exit code of `forecasting.errors`.
+
+    Where a workspace was asked for, the line says that the next command needs it too.
+    """
     try:
         yield
     except TickercastError as error:
@@ -57,7 +62,8 @@ def reported_errors(as_json: bool, verbose: bool) -> Iterator[None]:
         causes = error.causes if isinstance(error, FetchError) else {}
         if as_json:
             show_json({"error": str(error), "causes": causes})
-        say(f"tickercast: {' '.join(str(error).split())}")  # what libraries say may span lines
+        hint = f" (add --workspace {workspace})" if workspace and "next: tickercast" in str(error) else ""
+        say(f"tickercast: {error}{hint}")
         for symbol, cause in causes.items():
             say(f"  {symbol}: {cause}")
         raise typer.Exit(error.exit_code) from error

@@ -1,13 +1,14 @@
 """Results as text for people and as plain values for JSON."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from forecasting.cli.console import command_name
+from forecasting.cli.console import typed
 from forecasting.config import report_horizons
 from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
@@ -22,6 +23,13 @@ def _print(*parts: Any) -> None:
         console.print(part)
 
 
+def _print_unbroken(*lines: str) -> None:
+    """Print lines that hold paths or commands, which are never broken in two."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(line)
+
+
 def _table(columns: Iterable[str]) -> Table:
     """Return an empty table of right-aligned columns; keep all of them together within 80 characters."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -33,7 +41,7 @@ def _table(columns: Iterable[str]) -> Table:
 def show_fetch(report: FetchReport) -> None:
     """Print what a fetch added."""
     _print(f"{report.added} bars added for {len(report.symbols)} symbols; {report.quarantined} rows quarantined")
-    _show_failures(report.failures)
+    _show_named("not fetched", report.failures)
 
 
 def show_backtest(report: BacktestReport) -> None:
@@ -73,7 +81,8 @@ def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
                 table.add_row(str(row["horizon"]), day, *prices, f"{row['prob_up']:.0%}")
         _print(
             f"\n{symbol}: last close {forecast.last_close:,.2f} {forecast.instrument.currency} on "
-            f"{forecast.origin.date()}; price quantiles by target session (* estimated)",
+            f"{forecast.origin.date()}; price quantiles"
+            + (" (* the session is estimated)" if forecast.estimated.any() else ""),
             table,
         )
 
@@ -82,53 +91,51 @@ def show_issue(report: ForecastReport) -> None:
     """Print what was issued and where it was written."""
     show_forecasts(report.forecasts)
     _print(f"{report.rows} new rows in the ledger by model {report.model_id}")
-    _show_failures(report.failures)
-    _show_failures(report.stale)
+    _show_named("left out", report.failures)
+    _show_named("stale", report.stale)
     show_files(report.files)
 
 
-def show_run(report: RunReport) -> None:
+def show_run(report: RunReport, workspace: Path | None) -> None:
     """Print the main job's results, and what to try next."""
     show_backtest(report.backtest)
     _print("")
     show_fetch(report.fetched)
     show_issue(report.issued)
-    symbol, command = sorted(report.issued.forecasts)[0], command_name()
     examples = {
-        "dashboard": "look at the forecasts",
-        f"forecast '{symbol}'": "print them again",
-        "run AAPL MSFT": "the same with live prices",
-        "status": "what the workspace holds",
+        typed("dashboard", workspace): "look at the forecasts",
+        typed(f"forecast '{sorted(report.issued.forecasts)[0]}'", workspace): "print them again",
+        typed("run AAPL MSFT", None): "the same with live prices",
+        typed("status", workspace): "what the workspace holds",
     }
-    _print("\nNext:", *(f"  {f'{command} {verb}':40} {what}" for verb, what in examples.items()))
+    width = max(map(len, examples))
+    _print_unbroken("", "Next:", *(f"  {command:{width}}  {what}" for command, what in examples.items()))
 
 
 def show_files(files: Iterable[Any]) -> None:
     """Print the paths of written files."""
-    for path in files:
-        # a path is not markup, and is never broken in two
-        Console(soft_wrap=True, markup=False, highlight=False).print(f"wrote {path}")
+    _print_unbroken(*(f"wrote {path}" for path in files))
 
 
-def show_status(status: Mapping[str, Any]) -> None:
+def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
     """Print what a workspace holds."""
-    _print(f"workspace {status['workspace']}, revision {status['revision']}")
+    _print_unbroken(f"workspace {status['workspace']}, revision {status['revision']}")
     if not status["symbols"]:
-        _print("empty; next: tickercast run --source sample")
+        _print_unbroken(f"empty; next: {typed('run --source sample', workspace)}")
         return
     table = _table(["symbol", "source", "first", "last", "bars", "quarantined", "forecast"])
     for row in status["symbols"]:
         table.add_row(*(str(row[c] if row[c] is not None else "none") for c in row))
     _print(table)
-    for champion in status["champions"]:
-        _print(f"model {champion['model_id']} serves {champion['universe']} since {champion['at'][:16]}")
+    serves = {c["model_id"]: f", serves {c['universe']} since {c['at'][:16]} UTC" for c in status["champions"]}
+    _print("", *(f"model {model_id}{serves.get(model_id, '')}" for model_id in status["models"]))
     for backtest in status["backtests"]:
-        _print(backtest)
+        _print("", backtest)
 
 
-def _show_failures(failures: Mapping[str, str]) -> None:
-    for symbol, cause in failures.items():
-        _print(f"left out: {symbol}: {cause}" if symbol not in cause else f"note: {cause}")
+def _show_named(what: str, causes: Mapping[str, str]) -> None:
+    for symbol, cause in causes.items():
+        _print(f"{what}: {symbol}: {cause}")
 
 
 def fetch_values(report: FetchReport) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """The verbs. Heavy packages are imported inside them, so that `tickercast --help` answers at once."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress
+from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress, typed
 from forecasting.cli.options import (
     Calendar,
     Cell,
@@ -67,7 +68,7 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Fetch, train, backtest, forecast and export: the main job."""
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         config = _backtest_config(test_sessions, refit_every)
         place, chosen = _open(workspace), _universe(symbols, universe)
@@ -80,7 +81,7 @@ def run(
         if as_json:
             show_json(render.run_values(report))
         else:
-            render.show_run(report)
+            render.show_run(report, workspace)
         _partly(report.fetched.failures or report.issued.failures or report.issued.stale)
 
 
@@ -100,7 +101,7 @@ def fetch(
     verbose: Verbose = False,
 ) -> None:
     """Bring prices in; only missing sessions are asked for."""
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         place, chosen = _open(workspace), _universe(symbols, universe)
         from forecasting.ingestion.files import FileProvider
         from forecasting.jobs import fetch_prices
@@ -141,7 +142,7 @@ def train(
 
     One pooled network over the symbols, by default all that are stored; it becomes their champion.
     """
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         place = _open(workspace)
         chosen = _universe(symbols, universe) or _everything(place)
@@ -152,7 +153,7 @@ def train(
         if as_json:
             show_json({"model_id": model_id, "universe": chosen.name, "symbols": chosen.symbols})
         else:
-            typer.echo(f"model {model_id} serves {chosen.name}; next: tickercast forecast")
+            typer.echo(f"model {model_id} serves {chosen.name}; next: {typed('forecast', workspace)}")
 
 
 @app.command(epilog="Example: tickercast backtest --test-sessions 504")
@@ -175,7 +176,7 @@ def backtest(
 
     Walks it and the baselines forward over stored prices; fits and keeps no model.
     """
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
         config = _backtest_config(test_sessions, refit_every)
         place = _open(workspace)
@@ -204,7 +205,7 @@ def forecast(
 
     With the newest champion that was trained on the symbols, into the ledger and the CSVs.
     """
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         place, chosen = _open(workspace), _universe(symbols, None)
         from forecasting.jobs import issue_forecasts
 
@@ -227,7 +228,7 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write issued forecasts as long and wide CSV."""
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         place = _open(workspace)
         from forecasting.jobs import export_issued
 
@@ -243,7 +244,7 @@ def export(
 @app.command(epilog="Example: tickercast status --json")
 def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbose: Verbose = False) -> None:
     """Show what the workspace holds."""
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         place = _open(workspace)
         from forecasting.status import read_status
 
@@ -253,21 +254,22 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbo
         if as_json:
             show_json(values)
         else:
-            render.show_status(values)
+            render.show_status(values, workspace)
 
 
 @app.command(epilog="Example: tickercast dashboard --port 8502")
 def dashboard(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8501,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8501,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
     """Serve the dashboard on 127.0.0.1 until interrupted."""
-    with reported_errors(as_json, verbose):
+    with reported_errors(as_json, verbose, workspace):
         place = _open(workspace)
         from forecasting.workspace import WORKSPACE_VARIABLE
 
+        _require_free(port)
         url = f"http://127.0.0.1:{port}"
         if as_json:
             show_json({"url": url, "workspace": place.root})
@@ -279,6 +281,20 @@ def dashboard(
         os.chdir(folder)  # where Streamlit finds its settings
         command = [sys.executable, "-m", "streamlit", "run", "main.py", "--server.port", str(port)]
         os.execv(sys.executable, command)  # noqa: S606
+
+
+def _require_free(port: int) -> None:
+    from forecasting.errors import TickercastError
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise TickercastError(
+                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); next: tickercast dashboard --port "
+                f"{port % 65535 + 1}"
+            ) from error
 
 
 def _app_folder() -> Path:

@@ -113,7 +113,19 @@ class BacktestReport:
             f"Against {_IN_WORDS[JUDGE]}, from {self.test_first} to {self.test_last} and pooled over "
             f"{len(self.universe)} {'symbol' if len(self.universe) == 1 else 'symbols'}, the network "
             f"{'; '.join(parts)} sessions ahead (p < {SIGNIFICANT})."
+            + self._stronger()
             + (f" Left out: {'; '.join(self.excluded.values())}." if self.excluded else "")
+        )
+
+    def _stronger(self) -> str:
+        """Say where a baseline other than the judge scored better than the network."""
+        at: dict[str, list[str]] = {}
+        for verdict in self.verdicts():
+            if verdict.strongest != JUDGE and verdict.strongest_skill < 0:
+                at.setdefault(verdict.strongest, []).append(str(verdict.horizon))
+        return "".join(
+            f" At {', '.join(horizons)}, {_IN_WORDS.get(name, name)} scored better than the network."
+            for name, horizons in at.items()
         )
 
 

@@ -25,8 +25,7 @@ def trace(app, name):
 def test_an_empty_workspace_says_which_command_fills_it_and_stays_untouched(open_app, tmp_path):
     app = open_app(tmp_path / "none")
     assert not app.exception
-    assert app.code[0].value == "tickercast run --source sample"
-    assert "make demo" in words(app)
+    assert app.code[0].value == f"tickercast run --source sample --workspace {tmp_path / 'none'}"
     assert not app.get("plotly_chart")
     assert not (tmp_path / "none").exists()
 
@@ -124,7 +123,7 @@ def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled, monkeypa
     monkeypatch.setattr(streamlit, "download_button", record)
     open_app(filled.root, symbol="SYN1")
     rows = Ledger(filled.ledger).latest(["SYN1"])
-    stem = f"forecast-2018-12-31-{rows['model_id'].iloc[0]}"
+    stem = f"forecast-SYN1-2018-12-31-{rows['model_id'].iloc[0]}"
     assert offered == {f"{stem}-wide.csv": csv_text(wide_table(rows)), f"{stem}.csv": csv_text(long_table(rows))}
 
 

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -298,3 +299,42 @@ def test_files_are_no_source_of_the_main_job(tickercast):
     result = tickercast("run", "--source", "files")
     assert result.exit_code == 2
     assert "next: tickercast fetch --files" in result.stderr
+
+
+def test_what_to_type_next_names_the_workspace_that_was_asked_for(filled, tickercast):
+    shown = filled.first_run.stdout
+    assert f"status --workspace {filled.workspace}" in shown
+    refused = tickercast("train")
+    assert f"next: tickercast fetch --source sample (add --workspace {tickercast.workspace})" in refused.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_the_next_one(tickercast):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = tickercast("dashboard", "--port", str(port))
+    assert result.exit_code == 1
+    assert f"port {port} of 127.0.0.1 cannot be used" in result.stderr
+    assert tickercast("dashboard", "--port", "80000").exit_code == 2
+
+
+def test_a_table_whose_file_is_gone_is_named_and_nothing_is_trained(copy):
+    next((copy.workspace / "ledger").glob("*.parquet")).unlink()
+    before = copy.fingerprint()
+    for verb in (["run", "SYN1", "SYN2", *SMALL], ["train", "--seed", "3"]):
+        result = copy(*verb)
+        assert result.exit_code == 1
+        assert re.search(r"ledger cannot be read .*next:", result.stderr)
+        assert copy.fingerprint() == before
+
+
+def test_status_lists_all_models_and_names_a_damaged_backtest_beside_the_rest(copy):
+    assert copy("train", "--seed", "5", "--epochs", "1", "--window", "60", "--horizon", "5").exit_code == 0
+    folder = next((copy.workspace / "backtests").iterdir())
+    (folder / "backtest.json").write_text("{}")
+    result, values = copy.json("status")
+    assert result.exit_code == 0
+    assert len(values["models"]) == 2
+    assert len(values["symbols"]) == 2
+    assert re.search(rf"{folder.name} is not whole", values["backtests"][0])
