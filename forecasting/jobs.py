@@ -12,18 +12,19 @@ from pathlib import Path
 import pandas as pd
 
 from forecasting.bars import PriceSeries
+from forecasting.checks import leave_out_short, require_long_test, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
-from forecasting.errors import DataError, TooFewBars, UsageError
+from forecasting.errors import DataError
 from forecasting.evaluation.baselines import make_baselines
 from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.exports import export_forecasts
 from forecasting.forecasts import Forecast, Forecaster
 from forecasting.ingestion.collector import Collection, fetch_bars, make_provider
-from forecasting.ingestion.provider import Failed, Provider
+from forecasting.ingestion.provider import Provider
 from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model, save_model
-from forecasting.model.forecaster import RNNForecaster, minimum_bars, minimum_history
+from forecasting.model.forecaster import RNNForecaster, minimum_bars
 from forecasting.records import JobRecord
 from forecasting.registry import Registry
 from forecasting.sessions import last_complete_session
@@ -109,7 +110,7 @@ def train_model(
 ) -> str:
     """Train one pooled model on stored prices, make it the universe's champion, and return its ID."""
     with workspace.lock():
-        _require_whole(workspace)
+        require_whole(workspace)
         series = PriceStore(workspace.prices).read(universe.symbols)
         with JobRecord(workspace, "train", clock()).step("train"):
             model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
@@ -126,7 +127,7 @@ def backtest_model(
     clock: Clock = utc_now,
 ) -> BacktestReport:
     """Walk a recipe and the baselines forward over stored prices and write the report."""
-    _check_test(recipe, config)
+    require_long_test(recipe, config)
     with workspace.lock():
         series = PriceStore(workspace.prices).read(universe.symbols)
         with JobRecord(workspace, "backtest", clock()).step("backtest"):
@@ -174,14 +175,14 @@ def run_job(
     FetchError, TooFewBars, UsageError
         Nothing can be forecast, or not tested; the workspace is as it was.
     """
-    _check_test(recipe, config)
+    require_long_test(recipe, config)
     provider = make_provider(source)
     wanted = universe.symbols if universe else provider.symbols
     with workspace.lock():
-        _require_whole(workspace)
+        require_whole(workspace)
         store, record = PriceStore(workspace.prices), JobRecord(workspace, "run", clock())
         collection = fetch_bars(provider, wanted, store, clock(), progress)
-        collection, usable = _long_enough(collection, wanted, store, recipe, config)
+        collection, usable = leave_out_short(collection, wanted, store, recipe, config)
         universe = replace(universe or make_universe(wanted), symbols=usable)
         with record.step("fetch"):
             fetched = _store(store, collection, clock())
@@ -196,20 +197,6 @@ def run_job(
         return RunReport(universe, fetched, model_id, backtest, issued)
 
 
-def _require_whole(workspace: Workspace) -> None:
-    """Find out before any work whether its end can be written down."""
-    Registry(workspace.models).promotions()
-    Ledger(workspace.ledger).latest()
-
-
-def _check_test(recipe: Recipe, config: BacktestConfig) -> None:
-    if config.test_sessions <= recipe.horizon:
-        raise UsageError(
-            f"a test of {config.test_sessions} sessions: it must be longer than the horizon of {recipe.horizon}, or "
-            "no outcome of it is known; next: more --test-sessions"
-        )
-
-
 def _store(store: PriceStore, collection: Collection, now: pd.Timestamp) -> FetchReport:
     added = store.append(
         collection.instruments.values(), collection.bars, collection.events, collection.quarantined, now
@@ -220,44 +207,6 @@ def _store(store: PriceStore, collection: Collection, now: pd.Timestamp) -> Fetc
         len(collection.quarantined),
         {symbol: failed.cause for symbol, failed in collection.failures.items()},
     )
-
-
-def _long_enough(
-    collection: Collection, wanted: Sequence[str], store: PriceStore, recipe: Recipe, config: BacktestConfig
-) -> tuple[Collection, tuple[str, ...]]:
-    """Turn symbols whose history cannot fill a window into failures; refuse where none is left to test on.
-
-    Returns the collection without them, and the symbols that can be forecast.
-    """
-    stored = store.summary().set_index("symbol")
-    fetched = collection.bars.join(stored["last"], on="symbol")
-    new = fetched[~(fetched["session"] <= fetched["last"])].groupby("symbol").size()
-    lengths = {s: int(stored["bars"].get(s, 0) + new.get(s, 0)) for s in wanted}
-    lengths = {s: n for s, n in lengths.items() if n or s not in collection.failures}
-    needed, history = minimum_bars(recipe), minimum_history(recipe) + config.test_sessions
-    rule = (
-        f"a forecast needs {needed} bars, the warm-up of its inputs and a window of {recipe.training.window}; next: "
-        "a shorter --window, or symbols with a longer history"
-    )
-    short = {
-        symbol: Failed(symbol, "too_few_bars", f"{symbol} has {n} bars: {rule}")
-        for symbol, n in lengths.items()
-        if n < needed
-    }
-    if len(short) == len(lengths):
-        found = ", ".join(f"{symbol} has {n} bars" for symbol, n in lengths.items())
-        raise TooFewBars(f"{found}: {rule}")
-    if (longest := max(lengths.values())) < history:
-        raise TooFewBars(
-            f"the longest history has {longest} bars: a test of {config.test_sessions} sessions after training and "
-            f"calibration needs {history}; next: fewer --test-sessions, or symbols with a longer history"
-        )
-    bars, events, quarantined = (
-        frame[~frame["symbol"].isin(short)] for frame in (collection.bars, collection.events, collection.quarantined)
-    )
-    instruments = {s: i for s, i in collection.instruments.items() if s not in short}
-    kept = Collection(instruments, bars, events, quarantined, {**collection.failures, **short})
-    return kept, tuple(symbol for symbol in lengths if symbol not in short)
 
 
 def _backtest(

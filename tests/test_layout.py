@@ -17,6 +17,7 @@ FLOORS = [
     {"ingestion", "model"},
     {"evaluation"},
     {"ledger", "registry", "exports", "records"},
+    {"checks"},
     {"jobs", "status"},
     {"cli", "__main__"},
 ]

@@ -1,7 +1,5 @@
 """The verbs. Heavy packages are imported inside them, so that `tickercast --help` answers at once."""
 
-import os
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -267,41 +265,16 @@ def dashboard(
     """Serve the dashboard on 127.0.0.1 until interrupted."""
     with reported_errors(as_json, verbose, workspace):
         place = _open(workspace)
-        from forecasting.workspace import WORKSPACE_VARIABLE
+        from forecasting.cli.serving import require_free, serve_dashboard
 
-        _require_free(port)
+        require_free(port)
         url = f"http://127.0.0.1:{port}"
         if as_json:
             show_json({"url": url, "workspace": place.root})
         else:
             typer.echo(f"tickercast dashboard of {place.root} on {url} (Ctrl-C ends it)")
         sys.stdout.flush()
-        folder = _app_folder()
-        os.environ[WORKSPACE_VARIABLE] = str(place.root)
-        os.chdir(folder)  # where Streamlit finds its settings
-        command = [sys.executable, "-m", "streamlit", "run", "main.py", "--server.port", str(port)]
-        os.execv(sys.executable, command)  # noqa: S606
-
-
-def _require_free(port: int) -> None:
-    from forecasting.errors import TickercastError
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise TickercastError(
-                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); next: tickercast dashboard --port "
-                f"{port % 65535 + 1}"
-            ) from error
-
-
-def _app_folder() -> Path:
-    """Return where the screens are: in the checkout, or inside the package."""
-    package = Path(__file__).resolve().parent.parent
-    shipped = package / "_app"
-    return shipped if shipped.is_dir() else package.parent / "app"
+        serve_dashboard(place.root, port)
 
 
 def _open(asked: Path | None) -> "Workspace":
