@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from forecasting.cli.console import PARTLY_DONE, reported_errors, show_json, shown_progress, typed
+from forecasting.cli.inputs import choose_universe, make_recipe, open_workspace, stored_universe
 from forecasting.cli.options import (
     Calendar,
     Cell,
@@ -30,11 +31,7 @@ from forecasting.cli.options import (
     Window,
     WorkspaceOption,
 )
-
-if TYPE_CHECKING:
-    from forecasting.config import BacktestConfig, Recipe
-    from forecasting.universe import Universe
-    from forecasting.workspace import Workspace
+from forecasting.config import BacktestConfig
 
 app = typer.Typer(
     name="tickercast",
@@ -67,9 +64,9 @@ def run(
 ) -> None:
     """Fetch, train, backtest, forecast and export: the main job."""
     with reported_errors(as_json, verbose, workspace):
-        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
-        config = _backtest_config(test_sessions, refit_every)
-        place, chosen = _open(workspace), _universe(symbols, universe)
+        recipe = make_recipe(cell, nonlinearity, horizon, window, epochs, seed)
+        config = BacktestConfig(test_sessions, refit_every)
+        place, chosen = open_workspace(workspace), choose_universe(symbols, universe)
         from forecasting.jobs import run_job
 
         with shown_progress(as_json) as progress:
@@ -100,7 +97,7 @@ def fetch(
 ) -> None:
     """Bring prices in; only missing sessions are asked for."""
     with reported_errors(as_json, verbose, workspace):
-        place, chosen = _open(workspace), _universe(symbols, universe)
+        place, chosen = open_workspace(workspace), choose_universe(symbols, universe)
         from forecasting.ingestion.files import FileProvider
         from forecasting.jobs import fetch_prices
 
@@ -141,9 +138,9 @@ def train(
     One pooled network over the symbols, by default all that are stored; it becomes their champion.
     """
     with reported_errors(as_json, verbose, workspace):
-        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
-        place = _open(workspace)
-        chosen = _universe(symbols, universe) or _everything(place)
+        recipe = make_recipe(cell, nonlinearity, horizon, window, epochs, seed)
+        place = open_workspace(workspace)
+        chosen = choose_universe(symbols, universe) or stored_universe(place)
         from forecasting.jobs import train_model
 
         with shown_progress(as_json) as progress:
@@ -175,10 +172,10 @@ def backtest(
     Walks it and the baselines forward over stored prices; fits and keeps no model.
     """
     with reported_errors(as_json, verbose, workspace):
-        recipe = _recipe(cell, nonlinearity, horizon, window, epochs, seed)
-        config = _backtest_config(test_sessions, refit_every)
-        place = _open(workspace)
-        chosen = _universe(symbols, universe) or _everything(place)
+        recipe = make_recipe(cell, nonlinearity, horizon, window, epochs, seed)
+        config = BacktestConfig(test_sessions, refit_every)
+        place = open_workspace(workspace)
+        chosen = choose_universe(symbols, universe) or stored_universe(place)
         from forecasting.jobs import backtest_model
 
         with shown_progress(as_json) as progress:
@@ -204,7 +201,7 @@ def forecast(
     With the newest champion that was trained on the symbols, into the ledger and the CSVs.
     """
     with reported_errors(as_json, verbose, workspace):
-        place, chosen = _open(workspace), _universe(symbols, None)
+        place, chosen = open_workspace(workspace), choose_universe(symbols, None)
         from forecasting.jobs import issue_forecasts
 
         report = issue_forecasts(place, chosen.symbols if chosen else (), model)
@@ -227,7 +224,7 @@ def export(
 ) -> None:
     """Write issued forecasts as long and wide CSV."""
     with reported_errors(as_json, verbose, workspace):
-        place = _open(workspace)
+        place = open_workspace(workspace)
         from forecasting.jobs import export_issued
 
         files = export_issued(place, model, to)
@@ -243,7 +240,7 @@ def export(
 def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbose: Verbose = False) -> None:
     """Show what the workspace holds."""
     with reported_errors(as_json, verbose, workspace):
-        place = _open(workspace)
+        place = open_workspace(workspace)
         from forecasting.status import read_status
 
         values = read_status(place)
@@ -264,7 +261,7 @@ def dashboard(
 ) -> None:
     """Serve the dashboard on 127.0.0.1 until interrupted."""
     with reported_errors(as_json, verbose, workspace):
-        place = _open(workspace)
+        place = open_workspace(workspace)
         from forecasting.cli.serving import require_free, serve_dashboard
 
         require_free(port)
@@ -275,49 +272,6 @@ def dashboard(
             typer.echo(f"tickercast dashboard of {place.root} on {url} (Ctrl-C ends it)")
         sys.stdout.flush()
         serve_dashboard(place.root, port)
-
-
-def _open(asked: Path | None) -> "Workspace":
-    from forecasting.workspace import Workspace, find_workspace
-
-    return Workspace(find_workspace(asked))
-
-
-def _universe(symbols: list[str] | None, asked: str | None) -> "Universe | None":
-    from forecasting.errors import UsageError
-    from forecasting.universe import make_universe, read_universe
-
-    if symbols and asked:
-        raise UsageError("symbols and --universe together: one or the other")
-    if asked:
-        return read_universe(asked)
-    return make_universe(symbols) if symbols else None
-
-
-def _everything(workspace: "Workspace") -> "Universe":
-    from forecasting.errors import DataError
-    from forecasting.store import PriceStore
-    from forecasting.universe import make_universe
-
-    if not (symbols := list(PriceStore(workspace.prices).instruments())):
-        raise DataError(f"workspace {workspace.root} holds no prices; next: tickercast fetch --source sample")
-    return make_universe(symbols)
-
-
-def _recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int) -> "Recipe":
-    from forecasting.config import NetworkConfig, Recipe, TrainingConfig
-
-    return Recipe(
-        horizon=horizon,
-        network=NetworkConfig(cell=cell, nonlinearity=nonlinearity),
-        training=TrainingConfig(window=window, burn_in=window // 2, epochs=epochs, seed=seed),
-    )
-
-
-def _backtest_config(test_sessions: int, refit_every: int) -> "BacktestConfig":
-    from forecasting.config import BacktestConfig
-
-    return BacktestConfig(test_sessions, refit_every)
 
 
 def _partly(incomplete: object) -> None:

@@ -1,7 +1,7 @@
 """Save and load a model: weights and tensors as safetensors, the rest as JSON with their SHA-256.
 
-A model's folder is named by its content, so the same recipe, seed and data make the same model, and a
-folder once published is never changed. Nothing is unpickled.
+A model's folder is named by its content, so the same recipe, seed and data make the same model; an intact
+folder is never written again, a damaged one is repaired.
 """
 
 import hashlib

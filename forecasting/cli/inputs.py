@@ -1,0 +1,46 @@
+"""From options to what the engine takes; bad ones are refused here, before any work."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forecasting.config import NetworkConfig, Recipe, TrainingConfig
+from forecasting.errors import DataError, UsageError
+from forecasting.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from forecasting.universe import Universe
+
+
+def open_workspace(asked: Path | None) -> Workspace:
+    """Return the workspace asked for, or the default one."""
+    return Workspace(find_workspace(asked))
+
+
+def choose_universe(symbols: list[str] | None, asked: str | None) -> "Universe | None":
+    """Return the universe of the symbols or of the file asked for; None where neither was."""
+    from forecasting.universe import make_universe, read_universe
+
+    if symbols and asked:
+        raise UsageError("symbols and --universe together: one or the other")
+    if asked:
+        return read_universe(asked)
+    return make_universe(symbols) if symbols else None
+
+
+def stored_universe(workspace: Workspace) -> "Universe":
+    """Return the universe of all stored symbols."""
+    from forecasting.store import PriceStore
+    from forecasting.universe import make_universe
+
+    if not (symbols := list(PriceStore(workspace.prices).instruments())):
+        raise DataError(f"workspace {workspace.root} holds no prices; next: tickercast fetch --source sample")
+    return make_universe(symbols)
+
+
+def make_recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int) -> Recipe:
+    """Return the default recipe with these settings; half of a window carries state but no loss."""
+    return Recipe(
+        horizon=horizon,
+        network=NetworkConfig(cell=cell, nonlinearity=nonlinearity),
+        training=TrainingConfig(window=window, burn_in=window // 2, epochs=epochs, seed=seed),
+    )
