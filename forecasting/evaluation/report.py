@@ -97,7 +97,8 @@ class BacktestReport:
         baselines = [c.removeprefix("skill_") for c in self.scores.columns if c.startswith("skill_")]
         verdicts = []
         for row in self.scores.to_dict("records"):
-            strongest = max(baselines, key=lambda name, row=row: -row[f"crps_{name}"])  # type: ignore[misc]
+            crps = {name: row[f"crps_{name}"] for name in baselines}
+            strongest = min(crps, key=crps.__getitem__)
             verdicts.append(
                 Verdict(row["horizon"], row[f"skill_{JUDGE}"], row[f"p_{JUDGE}"], strongest, row[f"skill_{strongest}"])
             )
