@@ -26,6 +26,7 @@ _HOMES = {
     "forecasting.forecasts": ["Forecast", "Forecaster", "RollingForecast"],
     "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
     "forecasting.ingestion.files": ["FileProvider", "read_bars"],
+    "forecasting.ingestion.quality": ["check_quality"],
     "forecasting.jobs": ["backtest_model", "fetch_prices", "issue_forecasts", "run_job", "train_model"],
     "forecasting.ledger": ["Ledger", "forecast_of"],
     "forecasting.model.bundle": ["load_model", "save_model"],

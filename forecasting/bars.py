@@ -3,23 +3,25 @@
 A bar is one session's open, high, low, close and volume. The canonical frame of bars has the columns
 `BAR_COLUMNS`, one row per (symbol, session), ascending; sessions are tz-naive `datetime64[us]`, the
 rest but the symbol float64. Stored bars are as traded: prices and volumes as they stood on that day.
-Events (splits and dividends) are kept beside them and applied on reading, by `adjust_bars`.
+Events (splits and dividends, `forecasting.events`) are kept beside them and applied on reading, by
+`adjust_bars`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from forecasting.columns import read_column
 from forecasting.errors import BarsError, InvalidSymbol, UsageError
+from forecasting.events import EVENT_KINDS, split_factors, validate_events
 from forecasting.sessions import are_sessions, calendar_of, session_numbers
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
 BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
-EVENT_COLUMNS = ["symbol", "session", "kind", "value"]
-EVENT_KINDS = ("split", "dividend")
 
 EMBEDDED_SOURCES = ("sample", "synthetic")
 SYMBOL_RULE = r"^\^?[A-Z0-9][A-Z0-9.&=\-]{0,19}$"
@@ -83,10 +85,14 @@ class PriceSeries:
     instrument
     bars
         Index `session`, columns open, high, low, close, volume; ascending, all on one price basis.
+    void
+        Sessions whose price was zero or negative, ascending. They have no bar, and no log return reaches or
+        leaves them: what reads one bar after another must not read across them.
     """
 
     instrument: Instrument
     bars: pd.DataFrame
+    void: pd.DatetimeIndex = field(default_factory=lambda: pd.DatetimeIndex([], dtype="datetime64[us]"))
 
     @property
     def symbol(self) -> str:
@@ -103,7 +109,23 @@ class PriceSeries:
 
     def until(self, session: pd.Timestamp) -> "PriceSeries":
         """Return the series cut after a session, that session included."""
-        return replace(self, bars=self.bars.loc[:session])
+        return replace(self, bars=self.bars.loc[:session], void=self.void[self.void <= session])
+
+    def parts(self) -> list["PriceSeries"]:
+        """Return the stretches of bars before, between and after the void sessions; any may be empty.
+
+        Each is a history of its own. The last one is what a forecast may read; without a void session it is
+        the whole series.
+        """
+        edges = [0, *self.sessions.searchsorted(self.void), len(self)]
+        return [PriceSeries(self.instrument, self.bars.iloc[begin:end]) for begin, end in pairwise(edges)]
+
+    @property
+    def since_void(self) -> str:
+        """From when on the last of `parts` counts, in words; nothing where there is no void session."""
+        if not len(self.void):
+            return ""
+        return f" since {self.void[-1].date()} (its price was not positive there, so no log return exists)"
 
     def bars_ahead(self, horizons: Sequence[int]) -> np.ndarray:
         """Return where the bar of the session h ahead of each bar stands, by the calendar.
@@ -140,28 +162,20 @@ def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     BarsError
-        A column is missing or holds something that is not a number or a date.
+        A column is missing, there twice, or holds something that is not a number or a date
+        (`forecasting.columns` has what is one).
     """
-    missing = [c for c in BAR_COLUMNS if c not in frame.columns]
-    if missing:
+    columns = list(frame.columns)
+    if missing := [c for c in BAR_COLUMNS if c not in columns]:
         raise BarsError(f"bars lack the columns {missing}: bars have {BAR_COLUMNS}")
-    try:
-        sessions = pd.to_datetime(frame["session"])
-        if sessions.isna().any():
-            raise BarsError(
-                f"{int(sessions.isna().sum())} of {len(sessions)} bars have no date; next: remove these rows"
-            )
-        if sessions.dt.tz is not None:
-            sessions = sessions.dt.tz_localize(None)
-        out = pd.DataFrame(
-            {
-                "symbol": frame["symbol"].astype(str),
-                "session": sessions.dt.normalize().dt.as_unit("us"),
-                **{c: frame[c].astype("float64") for c in [*PRICE_COLUMNS, "volume"]},
-            }
-        )
-    except (TypeError, ValueError) as error:
-        raise BarsError(f"bars hold a value that is neither number nor date: {error}") from error
+    if twice := [c for c in BAR_COLUMNS if columns.count(c) > 1]:
+        raise BarsError(f"bars have the columns {twice} more than once; next: keep one of each")
+    frame = frame[BAR_COLUMNS].reset_index(drop=True)
+    sessions = read_column(frame, "session", "dates")
+    if sessions.isna().any():
+        raise BarsError(f"{int(sessions.isna().sum())} of {len(sessions)} bars have no date; next: remove these rows")
+    numbers = {c: read_column(frame, c, "numbers") for c in [*PRICE_COLUMNS, "volume"]}
+    out = pd.DataFrame({"symbol": read_column(frame, "symbol", "names"), "session": sessions, **numbers})
     return out.sort_values(["symbol", "session"], kind="stable", ignore_index=True)
 
 
@@ -169,14 +183,15 @@ def broken_rules(bars: pd.DataFrame) -> pd.Series:
     """Return, per row of normalized bars, the name of the first rule it breaks, or an empty string.
 
     Rules, in order: `duplicate_session` (a later row of the same symbol and session),
-    `missing_price`, `not_positive`, `negative_volume`, `high_low` (high at least, low at most, every
-    price of the bar, to a relative 1e-6).
+    `missing_price` (NaN or infinite), `not_positive`, `negative_volume`, `infinite_volume`, `high_low` (high
+    at least, low at most, every price of the bar, to a relative 1e-6). A NaN volume is one that is not known.
     """
     prices = bars[PRICE_COLUMNS].to_numpy()
     high, low = bars["high"].to_numpy(), bars["low"].to_numpy()
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         rules = {
             "high_low": (high < prices.max(axis=1) * (1 - 1e-6)) | (low > prices.min(axis=1) * (1 + 1e-6)),
+            "infinite_volume": np.isinf(bars["volume"].to_numpy()),
             "negative_volume": bars["volume"].to_numpy() < 0,
             "not_positive": (prices <= 0).any(axis=1),
             "missing_price": ~np.isfinite(prices).all(axis=1),
@@ -201,32 +216,6 @@ def validate_bars(bars: pd.DataFrame) -> pd.DataFrame:
     return bars
 
 
-def no_events() -> pd.DataFrame:
-    """Return an empty frame of events."""
-    return pd.DataFrame(
-        {
-            "symbol": pd.Series(dtype=str),
-            "session": pd.Series(dtype="datetime64[us]"),
-            "kind": pd.Series(dtype=str),
-            "value": pd.Series(dtype="float64"),
-        }
-    )
-
-
-def split_factors(sessions: pd.DatetimeIndex, splits: pd.Series) -> np.ndarray:
-    """Return by how much shares have multiplied since each session through later splits.
-
-    Parameters
-    ----------
-    sessions : ascending
-    splits : ratio (4.0 for four-for-one) indexed by ex-session; the ex-session itself is after the split
-    """
-    factors = np.ones(len(sessions))
-    for session, ratio in splits.items():
-        factors[sessions < session] *= ratio
-    return factors
-
-
 def adjust_bars(bars: pd.DataFrame, events: pd.DataFrame, basis: str = "split") -> pd.DataFrame:
     """Return one symbol's bars on a price basis, from bars as traded and the events known.
 
@@ -236,24 +225,36 @@ def adjust_bars(bars: pd.DataFrame, events: pd.DataFrame, basis: str = "split") 
     events : columns `EVENT_COLUMNS`, of the same symbol
     basis : "split" (what a quote screen shows) or "total" (also reduced by each dividend's share of
         the close before it)
+
+    Raises
+    ------
+    BarsError
+        An event breaks a rule of `validate_events`, or on the basis "total" a dividend is not below the
+        close before it, so that no positive price is left.
     """
     if basis not in ("split", "total"):
         raise UsageError(f"price basis {basis!r}: price bases are split, total")
+    validate_events(events)
     out = bars.copy()
     sessions = pd.DatetimeIndex(bars.index)
-    by_kind = {kind: rows.set_index("session")["value"] for kind, rows in events.groupby("kind")}
-    splits = by_kind.get("split", pd.Series(dtype="float64"))
+    splits, dividends = (events[events["kind"] == kind].set_index("session")["value"] for kind in EVENT_KINDS)
     factors = split_factors(sessions, splits)
     out[PRICE_COLUMNS] = bars[PRICE_COLUMNS].div(factors, axis=0)
     out["volume"] = bars["volume"] * factors
     if basis == "total":
         kept = np.ones(len(bars))
-        for session, amount in by_kind.get("dividend", pd.Series(dtype="float64")).items():
+        for session, amount in dividends.items():
             before = int(sessions.searchsorted(session))
             if before:
                 # the amount is per share of its session, the close before it perhaps from before a split
                 since = split_factors(pd.DatetimeIndex([session]), splits)[0]
-                kept[:before] *= 1 - amount / since / out["close"].iloc[before - 1]
+                share = amount / since / out["close"].iloc[before - 1]
+                if not share < 1:
+                    raise BarsError(
+                        f"the dividend of {amount:g} on {session.date()} is not below the close before it, so that no "
+                        "price is left without it; next: the price basis split, or correct the dividend"
+                    )
+                kept[:before] *= 1 - share
         out[PRICE_COLUMNS] = out[PRICE_COLUMNS].mul(kept, axis=0)
     return out
 
@@ -265,7 +266,10 @@ def make_series(bars: pd.DataFrame, instruments: Mapping[str, Instrument] | None
 
     Raises
     ------
-    BarsError, InvalidSymbol
+    BarsError
+        The frame is not canonical, a bar breaks a rule, or it stands on a day without a session.
+    InvalidSymbol, DataError
+        A symbol breaks the rule for symbols, or its exchange is not known.
     """
     canonical = validate_bars(normalize_bars(bars))
     known = instruments or {}

@@ -1,6 +1,7 @@
 """What must hold before a job begins its work, so that it is refused before anything is written."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from forecasting.config import BacktestConfig, Recipe
 from forecasting.errors import TooFewBars, UsageError
@@ -62,5 +63,12 @@ def leave_out_short(
         frame[~frame["symbol"].isin(short)] for frame in (collection.bars, collection.events, collection.quarantined)
     )
     instruments = {s: i for s, i in collection.instruments.items() if s not in short}
-    kept = Collection(instruments, bars, events, quarantined, {**collection.failures, **short})
+    kept = replace(
+        collection,
+        instruments=instruments,
+        bars=bars,
+        events=events,
+        quarantined=quarantined,
+        failures={**collection.failures, **short},
+    )
     return kept, tuple(symbol for symbol in lengths if symbol not in short)

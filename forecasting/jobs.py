@@ -5,57 +5,30 @@ see a finished one. What breaks a rule is refused before anything is written. A 
 named and left out; the others go on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from forecasting.bars import PriceSeries
 from forecasting.checks import leave_out_short, require_long_test, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError
-from forecasting.evaluation.baselines import make_baselines
-from forecasting.evaluation.report import BacktestReport, save_backtest
-from forecasting.evaluation.walkforward import score_backtest, walk_forward
+from forecasting.evaluation.report import BacktestReport
 from forecasting.exports import export_forecasts
-from forecasting.forecasts import Forecast, Forecaster
-from forecasting.ingestion.collector import Collection, fetch_bars, make_provider
+from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
 from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model, save_model
-from forecasting.model.forecaster import RNNForecaster, minimum_bars
+from forecasting.model.forecaster import RNNForecaster
 from forecasting.records import JobRecord
 from forecasting.registry import Registry
-from forecasting.sessions import last_complete_session
+from forecasting.steps import Clock, FetchReport, ForecastReport, collect, issue, run_backtest, store_prices
 from forecasting.store import PriceStore
 from forecasting.universe import Universe, make_universe
 from forecasting.workspace import Workspace
 
-Clock = Callable[[], pd.Timestamp]
 _REASON = "newest training; challengers are not compared yet"
-
-
-@dataclass(frozen=True)
-class FetchReport:
-    """What a fetch added to the store, and the cause for each symbol that failed."""
-
-    symbols: tuple[str, ...]
-    added: int
-    quarantined: int
-    failures: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class ForecastReport:
-    """What was issued: forecasts by symbol, new ledger rows, files, and the symbols left out or stale."""
-
-    model_id: str
-    forecasts: Mapping[str, Forecast]
-    rows: int
-    files: tuple[Path, ...]
-    failures: Mapping[str, str]
-    stale: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -80,6 +53,7 @@ def fetch_prices(
     symbols: Sequence[str],
     progress: Progress = no_progress,
     clock: Clock = utc_now,
+    full: bool = False,
 ) -> FetchReport:
     """Fetch what is missing into the store.
 
@@ -87,18 +61,19 @@ def fetch_prices(
     ----------
     source : name of a source, or a provider such as `FileProvider`
     symbols : none means the provider's own
+    full : ask for whole histories, so that corrections older than the last sessions are found too
 
     Raises
     ------
     FetchError
-        Every symbol failed; the workspace is as it was.
+        Every symbol failed; the prices are as they were.
     """
     with workspace.lock():
         store, record = PriceStore(workspace.prices), JobRecord(workspace, "fetch", clock())
         provider = make_provider(source) if isinstance(source, str) else source
-        collection = fetch_bars(provider, symbols, store, clock(), progress)
+        collection = collect(workspace, store, provider, symbols, progress, clock, full)
         with record.step("fetch"):
-            return _store(store, collection, clock())
+            return store_prices(store, collection, clock())
 
 
 def train_model(
@@ -131,7 +106,7 @@ def backtest_model(
     with workspace.lock():
         series = PriceStore(workspace.prices).read(universe.symbols)
         with JobRecord(workspace, "backtest", clock()).step("backtest"):
-            return _backtest(workspace, series, recipe, config, progress)
+            return run_backtest(workspace, series, recipe, config, progress)
 
 
 def issue_forecasts(
@@ -149,7 +124,7 @@ def issue_forecasts(
         model_id = model_id or Registry(workspace.models).champion(symbols).model_id
         forecaster = load_model(workspace.models, model_id)
         with JobRecord(workspace, "forecast", clock()).step("forecast"):
-            return _issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, clock)
+            return issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, clock)
 
 
 def run_job(
@@ -181,81 +156,20 @@ def run_job(
     with workspace.lock():
         require_whole(workspace)
         store, record = PriceStore(workspace.prices), JobRecord(workspace, "run", clock())
-        collection = fetch_bars(provider, wanted, store, clock(), progress)
+        collection = collect(workspace, store, provider, wanted, progress, clock)
         collection, usable = leave_out_short(collection, wanted, store, recipe, config)
         universe = replace(universe or make_universe(wanted), symbols=usable)
         with record.step("fetch"):
-            fetched = _store(store, collection, clock())
+            fetched = store_prices(store, collection, clock())
         series = store.read(usable)
         with record.step("train"):
             model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
         with record.step("backtest"):
-            backtest = _backtest(workspace, series, recipe, config, progress)
+            backtest = run_backtest(workspace, series, recipe, config, progress)
         with record.step("forecast"):
             Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
-            issued = _issue(workspace, load_model(workspace.models, model_id), model_id, usable, clock)
+            issued = issue(workspace, load_model(workspace.models, model_id), model_id, usable, clock)
         return RunReport(universe, fetched, model_id, backtest, issued)
-
-
-def _store(store: PriceStore, collection: Collection, now: pd.Timestamp) -> FetchReport:
-    added = store.append(
-        collection.instruments.values(), collection.bars, collection.events, collection.quarantined, now
-    )
-    return FetchReport(
-        tuple(sorted(collection.instruments)),
-        added,
-        len(collection.quarantined),
-        {symbol: failed.cause for symbol, failed in collection.failures.items()},
-    )
-
-
-def _backtest(
-    workspace: Workspace,
-    series: Mapping[str, PriceSeries],
-    recipe: Recipe,
-    config: BacktestConfig,
-    progress: Progress,
-) -> BacktestReport:
-    forecasters: list[Forecaster] = [RNNForecaster(recipe), *make_baselines(recipe.horizon, recipe.levels)]
-    backtest = walk_forward(forecasters, series, config, progress)
-    return save_backtest(backtest, score_backtest(backtest), recipe, config, workspace.backtests)
-
-
-def _issue(
-    workspace: Workspace, forecaster: RNNForecaster, model_id: str, symbols: Sequence[str], clock: Clock
-) -> ForecastReport:
-    store, model, recipe = PriceStore(workspace.prices), forecaster.model, forecaster.recipe
-    wanted = dict.fromkeys(symbols)
-    # the model's whole universe is read, so that its calibration does not depend on what is asked for
-    present = store.instruments()
-    series = store.read(sorted({*wanted, *(s for s in model.universe if s in present)}))
-    failures = {}
-    for symbol, s in list(series.items()):
-        if len(s) < minimum_bars(recipe):
-            failures[symbol] = f"{symbol} has {len(s)} bars, a forecast needs {minimum_bars(recipe)}"
-        elif s.sessions[-1] <= model.trained_until:
-            failures[symbol] = (
-                f"{symbol} has no bar after {model.trained_until.date()}, until when the model was trained"
-            )
-        else:
-            continue
-        del series[symbol]
-    if not series.keys() & wanted.keys():
-        raise DataError("; ".join(failures[s] for s in wanted) + f"; next: tickercast run {' '.join(wanted)}")
-    forecasts = {symbol: f for symbol, f in forecaster.forecast(series).items() if symbol in wanted}
-    now = clock()  # of the issue: what opened while the job ran is not forecast live
-    stale = {
-        symbol: f"{symbol} was last seen on {f.origin.date()}, {expected.date()} is complete"
-        for symbol, f in forecasts.items()
-        if not f.instrument.embedded and f.origin < (expected := last_complete_session(f.instrument.calendar, now))
-    }
-    known_at = store.summary().set_index("symbol")["known_at"]
-    ledger = Ledger(workspace.ledger)
-    rows = ledger.issue(forecasts.values(), model_id, now, known_at.loc[sorted(forecasts)].max())
-    files = export_forecasts(ledger.latest(model_id=model_id), workspace.exports)
-    return ForecastReport(
-        model_id, forecasts, rows, tuple(files), {s: c for s, c in failures.items() if s in wanted}, stale
-    )
 
 
 def export_issued(workspace: Workspace, model_id: str | None = None, folder: Path | None = None) -> list[Path]:

@@ -2,7 +2,8 @@
 
 A session is a trading day of an exchange, a tz-naive date (`datetime64[us]`, midnight). Instants are
 tz-aware UTC. Calendars are those of `exchange_calendars`, by name; beyond the range for which an
-exchange has published its holidays, weekdays are used and flagged as estimated.
+exchange has published its holidays, weekdays are used and flagged as estimated. A weekday is a day of
+the exchange's own week: Sunday to Thursday in Riyadh, every day for a coin.
 """
 
 import re
@@ -19,6 +20,8 @@ SETTLING = timedelta(minutes=60)
 """A bar is complete this long after its session's close."""
 
 _FIRST, _LAST = "1990-01-01", "2035-12-31"
+# exchange_calendars 4.13 lists their movable holidays up to here and goes on without them
+_LISTED_UNTIL = {"XIDX": "2025-12-31", "XBKK": "2029-12-31", "XKLS": "2029-12-31"}
 _CRYPTO = re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|CAD|AUD|JPY|KRW|INR|CNY|USDT|USDC|BTC|ETH)")
 _INDICES = {
     **dict.fromkeys(("^GSPC", "^DJI", "^IXIC", "^NDX", "^RUT", "^NYA", "^OEX", "^SOX", "^VIX", "^XAX"), "XNYS"),
@@ -59,11 +62,11 @@ def calendar_of(symbol: str) -> str:
     if _CRYPTO.fullmatch(symbol):
         return "24/7"
     suffix = symbol.rpartition(".")[2] if "." in symbol else None
-    if symbol.startswith("^") or (suffix and suffix not in _SUFFIXES):
+    if symbol.startswith("^") or (suffix is not None and suffix not in _SUFFIXES):
         raise DataError(
             f"no exchange calendar is known for {symbol}, and its sessions are not guessed; next: leave it out"
         )
-    return _SUFFIXES[suffix] if suffix else "XNYS"
+    return "XNYS" if suffix is None else _SUFFIXES[suffix]
 
 
 def keeps_time_of(calendar: str, time_zone: str) -> bool:
@@ -86,16 +89,24 @@ def _calendar(name: str) -> Any:
     import exchange_calendars as ec
 
     try:
-        kind = type(ec.get_calendar(name))
-        first, last = kind.bound_min(), kind.bound_max()
-        start = max(pd.Timestamp(_FIRST), first) if first is not None else _FIRST
-        end = min(pd.Timestamp(_LAST), last) if last is not None else _LAST
+        start, end = _bounds(name, ec.get_calendar(name))
         return ec.get_calendar(name, start=start, end=end)
-    except (ValueError, ec.errors.CalendarError) as error:
+    except (ValueError, NotImplementedError, ec.errors.CalendarError) as error:
         raise DataError(
             f"the exchange calendar {name} cannot be built ({str(error)[:80]}…); next: leave its symbols out, or "
             "another version of exchange_calendars"
         ) from error
+
+
+def _bounds(name: str, calendar: Any) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the first and the last date for which a calendar's holidays are recorded."""
+    first, last = pd.Timestamp(_FIRST), pd.Timestamp(_LISTED_UNTIL.get(name, _LAST))
+    return max(first, calendar.bound_min() or first), min(last, calendar.bound_max() or last)
+
+
+@lru_cache(maxsize=64)
+def _record(calendar: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return _bounds(calendar, _calendar(calendar))
 
 
 @lru_cache(maxsize=64)
@@ -104,12 +115,18 @@ def calendar_sessions(calendar: str) -> pd.DatetimeIndex:
     return _calendar(calendar).sessions.as_unit("us")
 
 
+def _weekday(calendar: str, days: Any, ahead: Any) -> np.ndarray:
+    """Return the weekday `ahead` of each date; 0 ahead is the date itself, or else the weekday before it."""
+    dates = np.asarray(days, dtype="datetime64[D]")
+    return np.busday_offset(dates, ahead, roll="backward", weekmask=_calendar(calendar).weekmask)
+
+
 def are_sessions(calendar: str, days: pd.DatetimeIndex) -> np.ndarray:
     """Return, per date, whether it is a session; outside the recorded range, whether it is a weekday."""
-    recorded = calendar_sessions(calendar)
-    outside = (days < recorded[0]) | (days > recorded[-1])
-    weekday = (days.day_of_week < 5) | (calendar == "24/7")
-    return np.where(outside, weekday, days.isin(recorded))
+    first, last = _record(calendar)
+    outside = (days < first) | (days > last)
+    weekday = np.is_busday(days.to_numpy().astype("datetime64[D]"), weekmask=_calendar(calendar).weekmask)
+    return np.where(outside, weekday, days.isin(calendar_sessions(calendar)))
 
 
 def is_session(calendar: str, day: pd.Timestamp) -> bool:
@@ -130,11 +147,15 @@ def session_close(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
 
 
 def session_open(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
-    """Return the UTC instant at which a session opens; outside the recorded range, its midnight."""
+    """Return the UTC instant at which a session opens; outside the recorded range, none opens later.
+
+    That is its midnight, or where the exchange opens on the evening before, in UTC, its earliest open.
+    """
     recorded = _calendar(calendar)
     if session in recorded.sessions:
         return recorded.session_open(session).as_unit("us")
-    return session.tz_localize("UTC").as_unit("us")
+    earliest = (recorded.opens.dt.tz_localize(None) - recorded.opens.index).min()
+    return (session + min(earliest, pd.Timedelta(0))).tz_localize("UTC").as_unit("us")
 
 
 def last_complete_session(calendar: str, now: pd.Timestamp, settling: timedelta = SETTLING) -> pd.Timestamp:
@@ -149,10 +170,11 @@ def last_complete_session(calendar: str, now: pd.Timestamp, settling: timedelta 
     """
     closes = _calendar(calendar).closes
     n = int(pd.DatetimeIndex(closes).searchsorted(now - settling, side="right"))
-    weekday = (now - settling).tz_convert("UTC").tz_localize(None).normalize() - pd.Timedelta(days=1)
-    if calendar != "24/7":
-        weekday = pd.offsets.BDay().rollback(weekday)
-    outside = n == 0 or weekday > closes.index[-1]
+    first, last = _record(calendar)
+    today = (now - settling).tz_convert("UTC").tz_localize(None).normalize()
+    yesterday = (today if n else min(today, first)) - pd.Timedelta(days=1)
+    weekday = pd.Timestamp(_weekday(calendar, yesterday, 0))
+    outside = n == 0 or weekday > last
     return (weekday if outside else closes.index[n - 1]).as_unit("us")
 
 
@@ -165,7 +187,8 @@ def target_sessions(calendar: str, origin: pd.Timestamp, horizon: int) -> tuple[
     -------
     sessions : DatetimeIndex, length `horizon`
     estimated : bool array, length `horizon`
-        True where the exchange's holidays are not yet published and a weekday stands in.
+        True where the exchange's holidays are not yet published, or no longer recorded, and a weekday
+        stands in.
 
     Examples
     --------
@@ -173,16 +196,19 @@ def target_sessions(calendar: str, origin: pd.Timestamp, horizon: int) -> tuple[
     >>> [d.date().isoformat() for d in days], bool(estimated.any())
     (['2019-01-02', '2019-01-03'], False)
     """
+    first, last = _record(calendar)
     recorded = calendar_sessions(calendar)
+    before = _weekdays_after(calendar, origin, horizon)
+    before = before[before < first]
     begin = int(recorded.searchsorted(origin, side="right"))
-    known = recorded[begin : begin + horizon]
-    missing = horizon - len(known)
-    if missing:
-        last = max(origin, recorded[-1])
-        frequency = "D" if calendar == "24/7" else "B"
-        weekdays = pd.date_range(last + pd.Timedelta(days=1), periods=missing, freq=frequency).as_unit("us")
-        known = known.append(weekdays)
-    return known, np.arange(horizon) >= horizon - missing
+    known = recorded[begin : begin + horizon - len(before)]
+    after = _weekdays_after(calendar, max(origin, last), horizon - len(before) - len(known))
+    days = before.append([known, after])
+    return days, np.asarray((days < first) | (days > last))
+
+
+def _weekdays_after(calendar: str, day: pd.Timestamp, count: int) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(_weekday(calendar, day, np.arange(1, count + 1))).as_unit("us")
 
 
 def target_session(calendar: str, origin: pd.Timestamp, horizon: int) -> pd.Timestamp:
@@ -199,12 +225,12 @@ def session_numbers(calendar: str, sessions: pd.DatetimeIndex) -> np.ndarray:
     -------
     int64 array, strictly increasing for ascending distinct sessions
     """
+    first, last = _record(calendar)
     recorded = calendar_sessions(calendar)
     numbers = recorded.searchsorted(sessions).astype("int64")
-    before = int((sessions < recorded[0]).sum())
+    before = int((sessions < first).sum())
     numbers[:before] = np.arange(-before, 0)
-    after = sessions > recorded[-1]
-    last, later = (days.to_numpy().astype("datetime64[D]") for days in (recorded[-1:], sessions[after]))
-    mask = "1111111" if calendar == "24/7" else "1111100"
-    numbers[after] = len(recorded) - 1 + np.busday_count(last[0], later, weekmask=mask)
+    after = sessions > last
+    begin, later = (np.asarray(d, dtype="datetime64[D]") for d in (last + pd.Timedelta(days=1), sessions[after]))
+    numbers[after] = len(recorded) + np.busday_count(begin, later, weekmask=_calendar(calendar).weekmask)
     return numbers

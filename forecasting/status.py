@@ -4,38 +4,57 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from forecasting.errors import DataError
 from forecasting.evaluation.report import load_report
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import MANIFEST
 from forecasting.registry import Registry
+from forecasting.sessions import session_numbers
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
 
 
 def read_status(workspace: Workspace) -> dict[str, Any]:
     """Return what a workspace holds, as plain values: symbols, champions, backtests."""
-    origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
-    symbols = [
-        {
-            "symbol": row["symbol"],
-            "source": row["source"],
-            "first": str(row["first"].date()),
-            "last": str(row["last"].date()),
-            "bars": row["bars"],
-            "quarantined": row["quarantined"],
-            "last_forecast_from": str(origins[row["symbol"]].date()) if row["symbol"] in origins else None,
-        }
-        for row in PriceStore(workspace.prices).summary().to_dict("records")
-    ]
     return {
         "workspace": str(workspace.root),
         "revision": workspace.revision,
-        "symbols": symbols,
+        "symbols": _symbols(workspace),
         "models": sorted(path.parent.name for path in workspace.models.glob(f"*/{MANIFEST}")),
         "champions": [asdict(p) for p in Registry(workspace.models).champions()],
         "backtests": [_summary(path.parent) for path in sorted(workspace.backtests.glob("*/backtest.json"))],
     }
+
+
+def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
+    """Return per symbol its range, bars, gaps, quarantined sessions, last fetch and newest forecast."""
+    store = PriceStore(workspace.prices)
+    instruments = store.instruments()
+    origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
+    fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
+    rows = []
+    for row in store.summary().to_dict("records"):
+        symbol = row["symbol"]
+        first, last = session_numbers(instruments[symbol].calendar, pd.DatetimeIndex([row["first"], row["last"]]))
+        fetch = fetches.get(symbol)
+        rows.append(
+            {
+                "symbol": symbol,
+                "source": row["source"],
+                "first": str(row["first"].date()),
+                "last": str(row["last"].date()),
+                "bars": row["bars"],
+                "gaps": int(last - first) + 1 - row["bars"],
+                "quarantined": row["quarantined"],
+                "fetched": f"{fetch['known_at']:%Y-%m-%d %H:%M}" if fetch else None,
+                "outcome": fetch["outcome"] if fetch else None,
+                "cause": fetch["cause"] if fetch else None,
+                "last_forecast_from": str(origins[symbol].date()) if symbol in origins else None,
+            }
+        )
+    return rows
 
 
 def _summary(folder: Path) -> str:

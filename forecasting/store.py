@@ -1,43 +1,51 @@
 """The price store: bars as traded and their events, append-only, with the instant each row was known.
 
-Nothing is overwritten. A correction is a new row with a later `known_at`; reading takes, per key, the
-latest row known at `as_of`. Prices are adjusted for splits and dividends only when they are read.
+Nothing is overwritten. A correction is a new row with a later `known_at`, one that the source withdrew is
+a row of NaN; reading takes, per key, the latest row known at `as_of`. Prices are adjusted for splits and
+dividends only when they are read.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 
-from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, Instrument, PriceSeries, adjust_bars, validate_symbol
+from forecasting.bars import BAR_COLUMNS, Instrument, PriceSeries, adjust_bars, validate_symbol
 from forecasting.errors import DataError
-from forecasting.tables import append_rows, read_rows
-from forecasting.workspace import read_json, write_json
+from forecasting.events import split_factors
+from forecasting.journal import KNOWN_AT, Journal, newest
+from forecasting.restatements import BAR_KEY, EVENT_KEY, compare_history, fresh_rows
+from forecasting.tables import one_of
 
-_KNOWN_AT = ("known_at", pa.timestamp("us", tz="UTC"))
-_BARS = pa.schema(
-    [
-        ("symbol", pa.string()),
-        ("session", pa.date32()),
-        *((c, pa.float64()) for c in [*PRICE_COLUMNS, "volume"]),
-        _KNOWN_AT,
-    ]
-)
-_EVENTS = pa.schema(
-    [
-        ("symbol", pa.string()),
-        ("session", pa.date32()),
-        ("kind", pa.string()),
-        ("value", pa.float64()),
-        _KNOWN_AT,
-    ]
-)
-_QUARANTINE = pa.schema([*_BARS, ("rule", pa.string())])
+_DAY, _NUMBER, _TEXT, _COUNT = pa.date32(), pa.float64(), pa.string(), pa.int64()
+_BARS = [("symbol", _TEXT), ("session", _DAY), *((c, _NUMBER) for c in BAR_COLUMNS[2:]), KNOWN_AT]
+_RANGE = [("symbol", _TEXT), KNOWN_AT, ("first", _DAY), ("last", _DAY)]
+_CHANGES = [("bars", _COUNT), ("withdrawn", _COUNT), ("events", _COUNT), ("largest", _NUMBER), ("cause", _TEXT)]
+_SCHEMAS = {
+    name: pa.schema(fields)
+    for name, fields in {
+        "bars_1d": _BARS,
+        "events": [("symbol", _TEXT), ("session", _DAY), ("kind", _TEXT), ("value", _NUMBER), KNOWN_AT],
+        "quarantine": [*_BARS, ("rule", _TEXT)],
+        "restatements": [*_RANGE, *_CHANGES],
+        "fetches": [*_RANGE, ("outcome", _TEXT), ("cause", _TEXT), ("bars", _COUNT)],
+    }.items()
+}
+_NO_SESSIONS = pd.DatetimeIndex([], dtype="datetime64[us]")
+_FETCH_COLUMNS = [field.name for field in _SCHEMAS["fetches"] if field.name != "known_at"]
 
-_SAME = 1e-6  # relative; sources give about seven digits
+
+@dataclass(frozen=True)
+class Appended:
+    """What an append changed: how many bars are new or other than before, and each restatement of the past."""
+
+    bars: int
+    restatements: pd.DataFrame
 
 
 class PriceStore:
@@ -50,14 +58,11 @@ class PriceStore:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._journal = Journal(root, _SCHEMAS, "instruments", _instruments)
 
     def instruments(self) -> dict[str, Instrument]:
         """Return the stored instruments by symbol."""
-        path = self._root / "instruments.json"
-        if not path.exists():
-            return {}
-        return read_json(path, lambda stored: {s: Instrument(**values) for s, values in sorted(stored.items())})
+        return dict(self._journal.published().facts)
 
     def append(
         self,
@@ -66,43 +71,47 @@ class PriceStore:
         events: pd.DataFrame,
         quarantined: pd.DataFrame,
         known_at: pd.Timestamp,
-    ) -> int:
-        """Add what is new or has changed, and return how many bars that was.
+        *,
+        whole: Collection[str] = (),
+        fetches: pd.DataFrame | None = None,
+    ) -> Appended:
+        """Add what is new or has changed; readers see all of it or nothing.
 
         Parameters
         ----------
         bars, events : canonical frames, as traded
         quarantined : bars with a column `rule`, kept apart and readable by `quarantined`
-        known_at : UTC instant
+        known_at : UTC instant; where the clock stood still or went back, the next after the last append counts
+        whole : symbols whose whole history this is: what is stored within its range and missing from it
+            was withdrawn by the source
+        fetches : what was asked for and what came of it: `symbol`, `first`, `last`, `outcome`, `cause`, `bars`
+
+        Raises
+        ------
+        DataError
+            A symbol is stored from another source or on another price basis.
+        WorkspaceError
+            It cannot be written; readers see what they saw before.
         """
-        known = self.instruments()
-        stored = {i.symbol: i for i in instruments}
-        for symbol in known.keys() & stored.keys():
-            if known[symbol].price_basis != stored[symbol].price_basis:
-                raise DataError(
-                    f"{symbol} is stored with {known[symbol].price_basis} prices, these are "
-                    f"{stored[symbol].price_basis}: one price basis per symbol and workspace; next: choose another "
-                    "--workspace"
-                )
-            if known[symbol].source != stored[symbol].source:
-                raise DataError(
-                    f"{symbol} is stored from {known[symbol].source}, these bars are from {stored[symbol].source}: "
-                    "one source per symbol and workspace; next: choose another --workspace"
-                )
-        # bars after their events, instruments last: a reader never sees a bar without its split,
-        # nor a symbol without its bars
-        for name, schema, rows, keys in (
-            ("quarantine", _QUARANTINE, quarantined, ["symbol", "session", "rule"]),
-            ("events", _EVENTS, events, ["symbol", "session", "kind"]),
-            ("bars_1d", _BARS, bars, ["symbol", "session"]),
-        ):
-            latest = self._latest(name, schema, keys, sorted(stored), None)
-            fresh = _changed(rows, latest, keys)
-            if len(fresh):
-                append_rows(self._root / name, fresh.assign(known_at=known_at), schema)
-        if known | stored != known:
-            write_json(self._root / "instruments.json", {s: asdict(i) for s, i in (known | stored).items()})
-        return len(fresh)
+        published, new = self._journal.published(), {i.symbol: i for i in instruments}
+        known: dict[str, Instrument] = dict(published.facts)
+        for symbol in known.keys() & new.keys():
+            _require_same_kind(known[symbol], new[symbol])
+        added, told, restatements = self._changes((bars, events, quarantined), whole)
+        held = self._all("quarantine", list(new))
+        # quarantine first, bars after their events: so does who reads the tables by themselves find them
+        batch = {
+            "quarantine": fresh_rows(quarantined, held, [*BAR_KEY, "rule"]),
+            "events": told,
+            "bars_1d": added,
+            "restatements": restatements,
+            "fetches": pd.DataFrame(columns=_FETCH_COLUMNS) if fetches is None else fetches,
+        }
+        batch = {name: rows for name, rows in batch.items() if len(rows)}
+        if batch or known | new != known:
+            facts = {symbol: vars(i) for symbol, i in sorted((known | new).items())}
+            self._journal.publish(batch, facts, known_at)
+        return Appended(len(added), restatements)
 
     def require(self, symbols: Sequence[str]) -> None:
         """Raise `DataError` unless all symbols are in the store."""
@@ -127,67 +136,166 @@ class PriceStore:
         DataError
             A symbol is not in the store.
         """
-        known = self.instruments()
-        wanted = list(known) if symbols is None else list(symbols)
+        instruments, until = self._wanted(symbols, basis, as_of)
+        bars = self._bars(symbols, until)
+        bars = bars[bars["close"].notna()]
+        events = self._events(list(instruments), until)
+        void = self._void(list(instruments), until, bars)
+        bars_of, events_of = (dict(list(rows.groupby("symbol", observed=True))) for rows in (bars, events))
+        return {
+            symbol: PriceSeries(
+                instrument,
+                adjust_bars(
+                    bars_of.get(symbol, bars.iloc[:0]).set_index("session")[BAR_COLUMNS[2:]],
+                    events_of.get(symbol, events.iloc[:0]),
+                    basis,
+                ),
+                void.get(symbol, _NO_SESSIONS),
+            )
+            for symbol, instrument in instruments.items()
+        }
+
+    def read_closes(self, symbols: Sequence[str] | None = None, as_of: pd.Timestamp | None = None) -> pd.DataFrame:
+        """Return split-adjusted closes, a row per session and a column per symbol; NaN where there is no bar.
+
+        Raises
+        ------
+        DataError
+            A symbol is not in the store.
+        """
+        instruments, until = self._wanted(symbols, "split", as_of)
+        names = pd.Index(list(instruments))
+        bars = self._bars(symbols, until, columns=["close"])
+        rows, sessions = pd.factorize(bars["session"], sort=True)
+        symbol = bars["symbol"].astype("category").cat
+        closes = np.full((len(sessions), len(names)), np.nan)
+        closes[rows, names.get_indexer(symbol.categories)[symbol.codes]] = bars["close"]
+        days = pd.DatetimeIndex(sessions, name="session")
+        events = self._events(list(names), until)
+        for symbol, splits in events[events["kind"] == "split"].groupby("symbol"):
+            closes[:, names.get_loc(symbol)] /= split_factors(days, splits.set_index("session")["value"])
+        return pd.DataFrame(closes, days, names, copy=False)
+
+    def read_overlap(self, symbols: Sequence[str], since: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the latest bars as traded from a session on (all for None), and events, to compare answers with.
+
+        A bar that the source withdrew is a row of NaN.
+        """
+        until = self._journal.published().known_until
+        return self._bars(symbols, until, since), self._events(symbols, until)
+
+    def quarantined(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows that broke a rule, with the rule's name."""
+        return self._all("quarantine", symbols).sort_values([*BAR_KEY, "known_at"], ignore_index=True)
+
+    def restatements(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return how sources changed what they had told before, oldest first; `data/README.md` has the columns."""
+        return self._all("restatements", symbols).sort_values(["known_at", "symbol"], ignore_index=True)
+
+    def last_fetches(self) -> pd.DataFrame:
+        """Return, per symbol, when it was last asked for and what came of it; `data/README.md` has the columns."""
+        return newest(self._all("fetches"), ["symbol"])
+
+    def summary(self) -> pd.DataFrame:
+        """Return per symbol its source, first and last session, number of bars, and when they were last added."""
+        published = self._journal.published()
+        bars = self._bars(None, published.known_until, columns=["close"])
+        bars = bars[bars["close"].notna()].astype({"symbol": str}).groupby("symbol")
+        out = bars.agg(
+            first=("session", "first"), last=("session", "last"), bars=("session", "size"), known_at=("known_at", "max")
+        )
+        sources = pd.Series({s: i.source for s, i in published.facts.items()}, name="source", dtype=object)
+        held = self.quarantined().groupby("symbol")["session"].nunique().rename("quarantined")
+        out = out.join(sources).join(held).reset_index()
+        return out.assign(quarantined=out["quarantined"].fillna(0).astype("int64"))
+
+    def _all(self, name: str, symbols: Sequence[str] | None = None) -> pd.DataFrame:
+        condition = None if symbols is None else _one_of(symbols)
+        return self._journal.rows(name, self._journal.published().known_until, condition)
+
+    def _bars(
+        self,
+        symbols: Sequence[str] | None,
+        until: pd.Timestamp,
+        since: pd.Timestamp | None = None,
+        columns: Sequence[str] = tuple(BAR_COLUMNS[2:]),
+    ) -> pd.DataFrame:
+        """Return the latest rows of bars as traded, ordered by symbol and session; NaN where one was withdrawn.
+
+        All symbols for None; they are categories then.
+        """
+        condition = None if symbols is None else _one_of(symbols)
+        if since is not None:
+            recent = ds.field("session") >= pa.scalar(since.date(), _DAY)
+            condition = recent if condition is None else recent & condition
+        columns, encoded = [*BAR_KEY, *columns, KNOWN_AT.name], ["symbol"] if symbols is None else []
+        return newest(self._journal.rows("bars_1d", until, condition, columns, encoded), BAR_KEY)
+
+    def _events(self, symbols: Sequence[str], until: pd.Timestamp) -> pd.DataFrame:
+        """Return the latest splits and dividends, without those that the source withdrew."""
+        events = newest(self._journal.rows("events", until, _one_of(symbols)), EVENT_KEY)
+        return events[events["value"].notna()]
+
+    def _void(self, symbols: Sequence[str], until: pd.Timestamp, bars: pd.DataFrame) -> dict[str, pd.DatetimeIndex]:
+        """Return, by symbol, the sessions whose close was zero or negative, and for which no other bar came."""
+        condition = _one_of(symbols) & (ds.field("close") <= 0)
+        held = self._journal.rows("quarantine", until, condition, BAR_KEY).drop_duplicates().sort_values(BAR_KEY)
+        held = fresh_rows(held, bars, BAR_KEY)
+        return {str(symbol): pd.DatetimeIndex(rows["session"]) for symbol, rows in held.groupby("symbol")}
+
+    def _changes(
+        self, frames: Sequence[pd.DataFrame], whole: Collection[str]
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Return what of bars, events and quarantined bars is to be added, and the restatements it is.
+
+        A symbol's whole history is compared with all that is stored of it, others from where they begin.
+        """
+        parts = []
+        for is_whole in (True, False):
+            bars, events, held = (frame[frame["symbol"].isin(list(whole)) == is_whole] for frame in frames)
+            if is_whole and not len(bars):
+                continue
+            since = None if is_whole or not len(bars) else bars["session"].min()
+            stored = self.read_overlap(list(bars["symbol"].unique()), since)
+            parts.append(compare_history(bars, events, held, *stored, is_whole=is_whole))
+        bars, events, restatements = (pd.concat(part, ignore_index=True) for part in zip(*parts, strict=True))
+        return bars, events, restatements
+
+    def _wanted(
+        self, symbols: Sequence[str] | None, basis: str, as_of: pd.Timestamp | None
+    ) -> tuple[dict[str, Instrument], pd.Timestamp]:
+        """Return the instruments of symbols, all of them for None, and the instant to read them as of.
+
+        One look at what is published: all tables are then read as of the same instant.
+        """
+        published = self._journal.published()
+        wanted = list(published.facts) if symbols is None else list(symbols)
         self.require(wanted)
-        if total := [s for s in wanted if known[s].price_basis == "total" and basis != "total"]:
+        known = {symbol: published.facts[symbol] for symbol in wanted}
+        if total := [s for s, i in known.items() if i.price_basis == "total" and basis != "total"]:
             raise DataError(
                 f"the prices of {', '.join(total)} are stored adjusted for dividends, their {basis} prices are not "
                 "known; next: a file of traded or split-adjusted prices, in another --workspace"
             )
-        bars = self._latest("bars_1d", _BARS, ["symbol", "session"], wanted, as_of)
-        events = self._latest("events", _EVENTS, ["symbol", "session", "kind"], wanted, as_of)
-        by_symbol = dict(list(bars.groupby("symbol")))
-        return {
-            symbol: PriceSeries(
-                known[symbol],
-                adjust_bars(
-                    by_symbol.get(symbol, bars.iloc[:0]).set_index("session").drop(columns=["symbol", "known_at"]),
-                    events[events["symbol"] == symbol],
-                    basis,
-                ),
-            )
-            for symbol in wanted
-        }
+        return known, min(as_of or published.known_until, published.known_until)
 
-    def quarantined(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the rows that broke a rule, with the rule's name."""
-        return read_rows(self._root / "quarantine", _QUARANTINE, None if symbols is None else {"symbol": symbols})
 
-    def summary(self) -> pd.DataFrame:
-        """Return per symbol its source, first and last session, number of bars, and when they were last added."""
-        bars = read_rows(self._root / "bars_1d", _BARS, columns=["symbol", "session", "known_at"])
-        grouped = bars.groupby("symbol").agg(
-            first=("session", "min"),
-            last=("session", "max"),
-            bars=("session", "nunique"),
-            known_at=("known_at", "max"),
+def _one_of(symbols: Sequence[str]) -> ds.Expression:
+    return one_of("symbol", symbols, _SCHEMAS["bars_1d"])
+
+
+def _instruments(stored: Mapping[str, Any]) -> dict[str, Instrument]:
+    return {symbol: Instrument(**values) for symbol, values in stored.items()}
+
+
+def _require_same_kind(known: Instrument, new: Instrument) -> None:
+    if known.price_basis != new.price_basis:
+        raise DataError(
+            f"{new.symbol} is stored with {known.price_basis} prices, these are {new.price_basis}: one price basis "
+            "per symbol and workspace; next: choose another --workspace"
         )
-        sources = pd.Series({s: i.source for s, i in self.instruments().items()}, name="source", dtype=object)
-        held = self.quarantined().groupby("symbol")["session"].nunique().rename("quarantined")
-        out = grouped.join(sources).join(held).reset_index()
-        return out.assign(quarantined=out["quarantined"].fillna(0).astype("int64"))
-
-    def _latest(
-        self,
-        name: str,
-        schema: pa.Schema,
-        keys: list[str],
-        symbols: Sequence[str],
-        as_of: pd.Timestamp | None,
-    ) -> pd.DataFrame:
-        rows = read_rows(self._root / name, schema, {"symbol": symbols})
-        if as_of is not None:
-            rows = rows[rows["known_at"] <= as_of]
-        return rows.sort_values([*keys, "known_at"]).drop_duplicates(keys, keep="last", ignore_index=True)
-
-
-def _changed(rows: pd.DataFrame, stored: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return the rows whose key is not stored, or whose numbers differ from what is."""
-    if not len(stored) or not len(rows):
-        return rows
-    values = [c for c in [*BAR_COLUMNS, "value"] if c in rows.columns and c not in {"symbol", "session"}]
-    before = rows[keys].merge(stored[[*keys, *values]], on=keys, how="left", indicator=True)
-    new = (before["_merge"] == "left_only").to_numpy()
-    same = np.isclose(rows[values].to_numpy(), before[values].to_numpy(), rtol=_SAME, atol=0, equal_nan=True)
-    return rows[new | ~same.all(axis=1)]
+    if known.source != new.source:
+        raise DataError(
+            f"{new.symbol} is stored from {known.source}, these bars are from {new.source}: one source per symbol "
+            "and workspace; next: choose another --workspace"
+        )

@@ -54,9 +54,9 @@ def fill(root: Path) -> Workspace:
     workspace = Workspace(root)
     store, ledger = PriceStore(workspace.prices), Ledger(workspace.ledger)
     fetched = fetch_bars(make_provider("synthetic"), ["SYN1", "SYN2"], store, FETCHED)
-    store.append(fetched.instruments.values(), fetched.bars, fetched.events, fetched.quarantined, FETCHED)
     pence = fetched.bars[fetched.bars["symbol"] == "SYN2"].assign(symbol=PENCE.symbol)
     store.append([PENCE], pence, fetched.events, fetched.quarantined, NEW_YEAR)
+    store.append(fetched.instruments.values(), fetched.bars, fetched.events, fetched.quarantined, FETCHED)
 
     series = store.read()
     forecasts = {s: normal_forecast(v.instrument, v.sessions[-1], v.bars["close"].iloc[-1]) for s, v in series.items()}

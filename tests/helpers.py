@@ -1,13 +1,15 @@
 """Small frames, series and forecasts that several tests share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, Instrument, PriceSeries, no_events, normalize_bars
+from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, Instrument, PriceSeries, normalize_bars
 from forecasting.config import LEVELS
+from forecasting.events import no_events
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.synthetic import make_market
 from forecasting.sessions import calendar_sessions, target_sessions
@@ -42,6 +44,12 @@ def random_walk(
         index=sessions_until(last, bars),
     )
     return PriceSeries(Instrument.from_symbol(symbol), frame)
+
+
+def with_void(series: PriceSeries, *days: str) -> PriceSeries:
+    """Return a series whose price was not positive on some sessions: they have no bar."""
+    void = pd.DatetimeIndex(days).as_unit("us")
+    return replace(series, bars=series.bars[~series.sessions.isin(void)], void=void)
 
 
 def flat_bars(symbol: str, sessions: Sequence[str] | pd.DatetimeIndex, closes: Sequence[float]) -> pd.DataFrame:

@@ -2,11 +2,11 @@ import pandas as pd
 import pytest
 from helpers import utc
 
-from forecasting import bars, jobs
-from forecasting.bars import no_events
+from forecasting import bars, steps
 from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.report import find_report
+from forecasting.events import no_events
 from forecasting.ingestion.provider import Failed, FetchRequest
 from forecasting.ingestion.synthetic import SyntheticProvider
 from forecasting.jobs import backtest_model, export_issued, fetch_prices, issue_forecasts, run_job, train_model
@@ -139,7 +139,7 @@ def test_a_job_that_fails_in_its_test_promotes_nothing(workspace, monkeypatch):
     def broken(*_args):
         raise DataError("planned")
 
-    monkeypatch.setattr(jobs, "score_backtest", broken)
+    monkeypatch.setattr(steps, "score_backtest", broken)
     with pytest.raises(DataError, match="planned"):
         run_job(workspace, "synthetic", make_universe(["SYN1"]), SMALL, SHORT_TEST, clock=clock)
     assert Registry(workspace.models).promotions() == []

@@ -12,12 +12,13 @@ ENGINE = ROOT / "forecasting"
 # lower floors first; a module imports from its own floor or below, never above
 FLOORS = [
     {"errors", "config"},
-    {"sessions", "bars", "forecasts", "charts", "workspace", "tables", "universe"},
+    {"sessions", "columns", "events", "bars", "forecasts", "charts", "workspace", "tables", "universe"},
+    {"journal", "restatements"},
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
     {"ledger", "registry", "exports", "records"},
-    {"checks"},
+    {"checks", "steps"},
     {"jobs", "status"},
     {"cli", "__main__"},
 ]

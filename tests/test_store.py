@@ -9,8 +9,9 @@ from helpers import events_of, flat_bars, no_quarantine, sessions_until, utc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.bars import Instrument, no_events, normalize_bars
+from forecasting.bars import Instrument, normalize_bars
 from forecasting.errors import DataError, InvalidSymbol
+from forecasting.events import no_events
 from forecasting.store import PriceStore
 
 MONDAY, TUESDAY, WEDNESDAY = (utc(f"2019-01-{d} 22:00") for d in (7, 8, 9))
@@ -30,7 +31,7 @@ def add(store, bars, known_at=MONDAY, events=None, quarantined=None, source="pyt
         no_events() if events is None else events,
         no_quarantine() if quarantined is None else quarantined,
         known_at,
-    )
+    ).bars
 
 
 def closes(store, symbol="AAA", **how) -> list[float]:

@@ -111,3 +111,9 @@ def _bars() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield bar
+
+
+def exit_if_partly(incomplete: object) -> None:
+    """End with the exit code of what is partly done, where there is something incomplete."""
+    if incomplete:
+        raise typer.Exit(PARTLY_DONE)

@@ -27,6 +27,9 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Model ID; by default the newest champion that was trained on the symbols."),
 ]
+Full = Annotated[
+    bool, typer.Option("--full", help="Ask for whole histories again, to find corrections of the distant past.")
+]
 Files = Annotated[
     Path | None, typer.Option("--files", help="A CSV or Parquet file, or a folder of them, instead of a source.")
 ]

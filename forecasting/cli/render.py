@@ -8,13 +8,17 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from forecasting.bars import EMBEDDED_SOURCES
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
 from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
-from forecasting.jobs import FetchReport, ForecastReport, RunReport
+from forecasting.ingestion.quality import QualityReport
+from forecasting.jobs import RunReport
+from forecasting.steps import FetchReport, ForecastReport
 
 _BASIS_POINTS = 1e4
+_MOST_FINDINGS = 10  # shown of a symbol
 
 
 def _print(*parts: Any) -> None:
@@ -39,8 +43,11 @@ def _table(columns: Iterable[str]) -> Table:
 
 
 def show_fetch(report: FetchReport) -> None:
-    """Print what a fetch added."""
+    """Print what a fetch added and changed."""
     _print(f"{report.added} bars added for {len(report.symbols)} symbols; {report.quarantined} rows quarantined")
+    if report.current:
+        _print(f"up to date, no session has completed since: {', '.join(report.current)}")
+    _show_named("restated", report.restated)
     _show_named("not fetched", report.failures)
 
 
@@ -123,14 +130,68 @@ def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
     if not status["symbols"]:
         _print_unbroken(f"empty; next: {typed('run --source sample', workspace)}")
         return
-    table = _table(["symbol", "source", "first", "last", "bars", "quarantined", "forecast"])
+    columns = {
+        "symbol": "symbol",
+        "first": "first",
+        "last": "last",
+        "bars": "bars",
+        "gaps": "gaps",
+        "quarantined": "held",
+        "fetched": "fetched, UTC",
+        "last_forecast_from": "forecast",
+    }
+    table = _table(columns.values())
     for row in status["symbols"]:
-        table.add_row(*(str(row[c] if row[c] is not None else "none") for c in row))
-    _print(table)
+        table.add_row(*("none" if row[c] is None else str(row[c]) for c in columns))
+    _print(table, "", "gaps: sessions without a bar; held: sessions in quarantine (tickercast quality names both)")
+    _show_named("last fetch failed", {row["symbol"]: row["cause"] for row in status["symbols"] if row["cause"]})
     serves = {c["model_id"]: f", serves {c['universe']} since {c['at'][:16]} UTC" for c in status["champions"]}
     _print("", *(f"model {model_id}{serves.get(model_id, '')}" for model_id in status["models"]))
     for backtest in status["backtests"]:
         _print("", backtest)
+
+
+def show_quality(report: QualityReport, workspace: Path | None) -> None:
+    """Print, per symbol, what its history is, its findings, their likely causes and what to try next."""
+    for history in report.histories.to_dict("records"):
+        symbol, findings = history["symbol"], report.findings[report.findings["symbol"] == history["symbol"]]
+        held = findings[findings["severity"] == "quarantined"]
+        flags = len(findings) - len(held)
+        found = f"{held['bars'].sum()} rows quarantined, {flags} flag{'' if flags == 1 else 's'}"
+        days = f"{history['first']:%Y-%m-%d} to {history['last']:%Y-%m-%d}, " if history["bars"] else ""
+        _print_unbroken(
+            f"{symbol}: {history['source']}, {history['calendar']}, {days}{history['bars']} bars, "
+            + (found if len(findings) else "nothing found")
+        )
+        if len(findings):
+            _show_findings(findings)
+            _print_unbroken(*_mending(symbol, history["source"], set(findings["rule"]), workspace), "")
+
+
+def _show_findings(findings: pd.DataFrame) -> None:
+    """Print a symbol's findings as a table, where there are many the first of every rule, and each cause once."""
+    turns = findings.groupby("rule").cumcount().sort_values(kind="stable")
+    shown = findings.loc[turns.index[:_MOST_FINDINGS].sort_values()]
+    table = _table(["finding", "first", "last", "bars"])
+    table.add_column("found")
+    for row in shown.to_dict("records"):
+        table.add_row(
+            row["rule"], f"{row['first']:%Y-%m-%d}", f"{row['last']:%Y-%m-%d}", str(row["bars"]), row["found"]
+        )
+    _print(table)
+    if len(findings) > len(shown):
+        _print(f"and {len(findings) - len(shown)} more; --json has all")
+    for row in shown.drop_duplicates(["rule", "likely_cause"]).to_dict("records"):
+        held = ", quarantined" if row["severity"] == "quarantined" else ""
+        _print(f"likely cause of {row['rule']}{held}: {row['likely_cause']}")
+
+
+def _mending(symbol: str, source: str, rules: set[str], workspace: Path | None) -> list[str]:
+    if source in EMBEDDED_SOURCES or rules <= {"stale_run"}:
+        return []
+    if source == "files":
+        return ["next: mend the file, then fetch it again"]
+    return [f"next: {typed(f'fetch {symbol} --full', workspace)}"]
 
 
 def _show_named(what: str, causes: Mapping[str, str]) -> None:
@@ -142,10 +203,19 @@ def fetch_values(report: FetchReport) -> dict[str, Any]:
     """Return a fetch as JSON values."""
     return {
         "symbols": list(report.symbols),
+        "current": list(report.current),
         "added": report.added,
         "quarantined": report.quarantined,
+        "restated": dict(report.restated),
         "failures": dict(report.failures),
+        "retry_at": report.retry_at and report.retry_at.isoformat(),
     }
+
+
+def quality_values(report: QualityReport) -> list[dict[str, Any]]:
+    """Return the findings as JSON values, dates as ISO 8601."""
+    days = {end: report.findings[end].dt.strftime("%Y-%m-%d") for end in ("first", "last")}
+    return report.findings.assign(**days).to_dict("records")
 
 
 def backtest_values(report: BacktestReport) -> dict[str, Any]:

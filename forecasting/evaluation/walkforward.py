@@ -46,7 +46,8 @@ def walk_forward(
 
     The first forecaster is the one under test. Each is fitted on the series cut at the fold's
     `fitted_until` and rolled over the series cut at `test_last`: later bars are not there. A symbol that
-    has fewer bars before the test part than a forecaster needs, or none within it, is left out and named.
+    has fewer bars before the test part than a forecaster needs, counted from its last void session on, or
+    none within the test part, or a void session there, is left out and named.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def walk_forward(
     if len(set(names)) < len(names):
         raise UsageError(f"forecasters {', '.join(names)}: scores are kept by name, so each needs its own")
     folds = make_folds((day for s in series.values() for day in s.sessions), config)
-    excluded = _excluded(series, folds[0].test_first, max(f.needs for f in forecasters))
+    excluded = _excluded(series, folds, max(f.needs for f in forecasters))
     if len(excluded) == len(series):
         raise TooFewBars("; ".join(excluded.values()) + "; next: fewer --test-sessions, or a longer history")
     series = {symbol: s for symbol, s in series.items() if symbol not in excluded}
@@ -94,15 +95,23 @@ def walk_forward(
     return Backtest(folds, forecasts, outcomes, excluded)
 
 
-def _excluded(series: Mapping[str, PriceSeries], first: pd.Timestamp, needed: int) -> dict[str, str]:
+def _excluded(series: Mapping[str, PriceSeries], folds: Sequence[Fold], needed: int) -> dict[str, str]:
+    first, last = folds[0].test_first, folds[-1].test_last
     reasons = {}
-    for symbol, s in series.items():
-        before = int((s.sessions < first).sum())
-        if before < needed:
+    for symbol, whole in series.items():
+        s = whole.until(last)
+        before = int((s.parts()[-1].sessions < first).sum())
+        if (s.void >= first).any():
             reasons[symbol] = (
-                f"{symbol} has {before} bars before the test starts on {first.date()}, {needed} are needed"
+                f"{symbol} had a price that was not positive on {s.void[-1].date()}, within the test from "
+                f"{first.date()} to {last.date()}, so no log return exists there"
             )
-        elif before == len(s):
+        elif before < needed:
+            reasons[symbol] = (
+                f"{symbol} has {before} bars{s.since_void} before the test starts on {first.date()}, {needed} are "
+                "needed"
+            )
+        elif s.sessions[-1] < first:
             reasons[symbol] = f"{symbol} has no bar from {first.date()} on, where the test starts"
     return reasons
 

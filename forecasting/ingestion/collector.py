@@ -1,29 +1,28 @@
-"""Fetch many symbols: ask for what is missing, judge what comes, keep what is complete."""
+"""Fetch many symbols: ask for what is missing, compare it with what is stored, keep what is complete."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
-from forecasting.bars import (
-    EVENT_COLUMNS,
-    Instrument,
-    broken_rules,
-    no_events,
-    normalize_bars,
-    validate_symbol,
-)
+from forecasting.bars import BAR_COLUMNS, Instrument, normalize_bars, validate_symbol
 from forecasting.config import Progress, no_progress
-from forecasting.errors import BarsError, DataError, FetchError, UsageError
-from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, Provider
+from forecasting.errors import DataError, FetchError, UsageError
+from forecasting.events import no_events
+from forecasting.ingestion.intake import Accepted, judge
+from forecasting.ingestion.provider import Failed, FetchRequest, Provider
 from forecasting.ingestion.sample import SampleProvider
 from forecasting.ingestion.synthetic import SyntheticProvider
 from forecasting.ingestion.yahoo import YahooProvider
-from forecasting.sessions import are_sessions, calendar_of, last_complete_session
+from forecasting.restatements import disagreeing
+from forecasting.sessions import calendar_of, last_complete_session
 from forecasting.store import PriceStore
 
 HISTORY_START = pd.Timestamp("1990-01-01")
+"""Where a whole history begins that is asked for; recorded calendars begin there. Files are read from their start."""
+
+_BEGINNING = pd.Timestamp("1700-01-01")
 OVERLAP = pd.Timedelta(days=10)
 """How far before the last stored session the next request begins, to confirm what is stored."""
 
@@ -47,13 +46,38 @@ def make_provider(source: str) -> Provider:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a fetch brought: canonical frames as traded, and the cause for each symbol that failed."""
+    """What a fetch brought: canonical frames as traded, and the cause for each symbol that failed.
+
+    Parameters
+    ----------
+    instruments, bars, events, quarantined : as `PriceStore.append` takes them
+    failures : by symbol
+    whole : symbols whose whole history came
+    current : symbols that were not asked for, because no session has completed since their last bar
+    fetches : a row per symbol that was asked for or refused, as `PriceStore.append` takes it
+    """
 
     instruments: Mapping[str, Instrument]
     bars: pd.DataFrame
     events: pd.DataFrame
     quarantined: pd.DataFrame
-    failures: Mapping[str, Failed] = field(default_factory=dict)
+    failures: Mapping[str, Failed]
+    whole: frozenset[str]
+    current: tuple[str, ...]
+    fetches: pd.DataFrame
+
+    @property
+    def nothing_came(self) -> bool:
+        """Whether every symbol failed."""
+        return bool(self.failures) and not self.instruments and not self.current
+
+    def require_some(self) -> None:
+        """Raise `FetchError`, with the cause for each symbol, where all of them failed."""
+        if self.nothing_came:
+            raise FetchError(
+                f"none of {len(self.failures)} symbols could be fetched; the prices are as they were",
+                {symbol: failed.cause for symbol, failed in self.failures.items()},
+            )
 
 
 def fetch_bars(
@@ -62,34 +86,64 @@ def fetch_bars(
     store: PriceStore,
     now: pd.Timestamp,
     progress: Progress = no_progress,
+    full: bool = False,
 ) -> Collection:
     """Ask a provider for the complete sessions the store lacks; nothing is written.
+
+    Of a stored symbol only the missing sessions are asked for, and a few before them. Where these differ
+    from the store in a price, a split or a dividend, its whole history is asked for again.
 
     Parameters
     ----------
     symbols : none means the provider's own
     now : UTC instant; sessions not complete by then are left out
+    full : ask for whole histories, whatever is stored
 
     Raises
     ------
     InvalidSymbol, UsageError
         Before any request.
-    FetchError
-        Every symbol failed.
     """
     wanted = list(dict.fromkeys(validate_symbol(s) for s in (symbols or provider.symbols)))
     if not wanted:
         raise UsageError(f"no symbols: the source {provider.source} needs at least one; next: tickercast run AAPL MSFT")
+    requests, failures = _plan(provider, wanted, store, now, full)
+    if not symbols:
+        failures |= provider.refused
+    results = _ask(provider, requests.values(), now, progress)
+    again = _restated({s: r for s, r in results.items() if requests[s].first > HISTORY_START}, store)
+    requests |= {symbol: FetchRequest(symbol, HISTORY_START, requests[symbol].last) for symbol in again}
+    results |= _ask(provider, [requests[symbol] for symbol in again], now, progress)
+    failures |= {symbol: result for symbol, result in results.items() if isinstance(result, Failed)}
+    failures = {symbol: failures[symbol] for symbol in dict.fromkeys([*wanted, *failures]) if symbol in failures}
+    accepted = {symbol: results[symbol] for symbol in sorted(results) if symbol not in failures}
+    frames = [(r.bars, r.events, r.quarantined) for r in accepted.values() if isinstance(r, Accepted)]
+    empty = normalize_bars(pd.DataFrame(columns=BAR_COLUMNS))
+    bars, events, quarantined = (
+        pd.concat(parts, ignore_index=True)
+        for parts in zip(*(frames or [(empty, no_events(), empty.assign(rule=""))]), strict=True)
+    )
+    return Collection(
+        {symbol: r.instrument for symbol, r in accepted.items() if isinstance(r, Accepted)},
+        bars,
+        events,
+        quarantined,
+        failures,
+        frozenset(symbol for symbol in accepted if requests[symbol].first <= HISTORY_START),
+        tuple(s for s in wanted if s not in requests and s not in failures),
+        _outcomes(requests, failures, bars),
+    )
+
+
+def _plan(
+    provider: Provider, wanted: Sequence[str], store: PriceStore, now: pd.Timestamp, full: bool
+) -> tuple[dict[str, FetchRequest], dict[str, Failed]]:
+    """Return what to ask for, and the symbols that must not be asked for."""
     known = store.instruments()
     held = store.summary().set_index("symbol")["last"] if known else pd.Series(dtype="datetime64[us]")
-    failures: dict[str, Failed] = {} if symbols else dict(provider.refused)
-    requests = []
+    requests: dict[str, FetchRequest] = {}
+    failures: dict[str, Failed] = {}
     for symbol in wanted:
-        try:
-            last = last_complete_session(provider.calendar or calendar_of(symbol), now)
-        except DataError as error:
-            failures[symbol] = Failed(symbol, "no_calendar", str(error))
-            continue
         if symbol in known and known[symbol].source != provider.source:
             failures[symbol] = Failed(
                 symbol,
@@ -97,54 +151,56 @@ def fetch_bars(
                 f"{symbol} is stored from {known[symbol].source}, asked for from {provider.source}: one source per "
                 "symbol and workspace; next: another --workspace",
             )
-        elif symbol not in held.index or not provider.incremental:
-            requests.append(FetchRequest(symbol, HISTORY_START, last))
-        elif held[symbol] < last:
-            requests.append(FetchRequest(symbol, held[symbol] - OVERLAP, last))
-
-    fetched: list[Fetched] = []
-    with ThreadPoolExecutor(_POOL) as pool:
-        for done, future in enumerate(as_completed(pool.submit(provider.fetch, r) for r in requests), 1):
-            result = future.result()
-            if isinstance(result, Failed):
-                failures[result.symbol] = result
-            else:
-                fetched.append(result)
-            progress("fetch", done, len(requests))
-    collection = _judge(sorted(fetched, key=lambda f: f.instrument.symbol), requests, failures)
-    if failures.keys() >= set(wanted):
-        raise FetchError(
-            f"none of {len(wanted)} symbols could be fetched; the workspace is as it was",
-            {s: failures[s].cause for s in wanted},
-        )
-    return collection
-
-
-def _judge(fetched: list[Fetched], requests: list[FetchRequest], failures: dict[str, Failed]) -> Collection:
-    """Split what came into bars to keep and bars in quarantine."""
-    last = {r.symbol: r.last for r in requests}
-    kept, held, events, instruments = [], [], [], {}
-    for item in fetched:
-        instrument = item.instrument
-        symbol = instrument.symbol
-        try:
-            bars = normalize_bars(item.bars)
-        except BarsError as error:
-            failures[symbol] = Failed(symbol, "bad_payload", str(error))
             continue
-        bars = bars[bars["session"] <= last[symbol]]
-        rules = broken_rules(bars)
-        closed = ~are_sessions(instrument.calendar, pd.DatetimeIndex(bars["session"]))
-        rules[closed & (rules == "")] = "not_a_session"
-        kept.append(bars[rules == ""])
-        held.append(bars.assign(rule=rules)[rules != ""])
-        events.append(item.events[EVENT_COLUMNS])
-        instruments[symbol] = instrument
-    empty = normalize_bars(pd.DataFrame(columns=["symbol", "session", "open", "high", "low", "close", "volume"]))
-    return Collection(
-        instruments,
-        pd.concat(kept, ignore_index=True) if kept else empty,
-        pd.concat(events, ignore_index=True) if events else no_events(),
-        pd.concat(held, ignore_index=True) if held else empty.assign(rule=""),
-        failures,
-    )
+        try:
+            calendar = known[symbol].calendar if symbol in known else provider.calendar or calendar_of(symbol)
+            last = last_complete_session(calendar, now)
+        except DataError:  # the source may know the exchange; what is not complete is then left out by `judge`
+            last = now.tz_localize(None).normalize() + pd.Timedelta(days=1)
+        if not provider.incremental:
+            requests[symbol] = FetchRequest(symbol, _BEGINNING, last)
+        elif full or symbol not in held.index:
+            requests[symbol] = FetchRequest(symbol, HISTORY_START, last)
+        elif held[symbol] < last:
+            requests[symbol] = FetchRequest(symbol, held[symbol] - OVERLAP, last)
+    return requests, failures
+
+
+def _ask(
+    provider: Provider, requests: Iterable[FetchRequest], now: pd.Timestamp, progress: Progress
+) -> dict[str, Accepted | Failed]:
+    """Return each request's answer, judged, by symbol."""
+    results: dict[str, Accepted | Failed] = {}
+    with ThreadPoolExecutor(_POOL) as pool:
+        futures = {pool.submit(provider.fetch, request): request.symbol for request in requests}
+        for done, future in enumerate(as_completed(futures), 1):
+            answer = future.result()
+            results[futures[future]] = answer if isinstance(answer, Failed) else judge(answer, now)
+            progress("fetch", done, len(futures))
+    return results
+
+
+def _restated(results: Mapping[str, Accepted | Failed], store: PriceStore) -> list[str]:
+    """Return the symbols whose answers differ from what is stored."""
+    answers = {
+        symbol: result for symbol, result in results.items() if isinstance(result, Accepted) and len(result.bars)
+    }
+    if not answers:
+        return []
+    bars, events = (pd.concat([getattr(a, name) for a in answers.values()]) for name in ("bars", "events"))
+    stored_bars, stored_events = store.read_overlap(list(answers), bars["session"].min())
+    begins = bars.groupby("symbol")["session"].min().reindex(stored_events["symbol"])
+    stored_events = stored_events[stored_events["session"].to_numpy() >= begins.to_numpy()]
+    return sorted(disagreeing(bars, events, stored_bars, stored_events))
+
+
+def _outcomes(requests: Mapping[str, FetchRequest], failures: Mapping[str, Failed], bars: pd.DataFrame) -> pd.DataFrame:
+    """Return what was asked for and what came of it, a row per symbol."""
+    counts = bars["symbol"].value_counts()
+    rows = []
+    for symbol in sorted(requests.keys() | failures.keys()):
+        request, failed = requests.get(symbol), failures.get(symbol)
+        asked = (request.first, request.last) if request else (pd.NaT, pd.NaT)
+        told = (failed.kind, failed.cause) if failed else ("ok", "")
+        rows.append((symbol, *asked, *told, int(counts.get(symbol, 0))))
+    return pd.DataFrame(rows, columns=["symbol", "first", "last", "outcome", "cause", "bars"])

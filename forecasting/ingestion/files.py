@@ -18,12 +18,11 @@ from forecasting.bars import (
     SYMBOL_RULE,
     Instrument,
     adjust_bars,
-    no_events,
     normalize_bars,
-    split_factors,
     validate_symbol,
 )
 from forecasting.errors import BarsError, DataError, InvalidSymbol, TickercastError, UsageError
+from forecasting.events import no_events, split_factors
 from forecasting.ingestion.layouts import FilePrices, read_prices
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.ingestion.tabular import reading
@@ -131,7 +130,7 @@ class FileProvider(Provider):
                 for first, last in ((bars["session"].min(), bars["session"].max()), (request.first, request.last))
             )
             cause = f"{self._path} has {symbol} {held}, none {wanted}; next: a file of these sessions"
-            return Failed(symbol, "no_data", cause)
+            return Failed(symbol, "no_data_in_range", cause)
         # split-adjusted prices whose splits the file tells are stored as traded
         stored = "traded" if self._prices == "split" and prices.tells_splits else self._prices
         calendar = self.calendar or calendar_of(symbol)

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import EVENT_COLUMNS, EVENT_KINDS, PRICE_COLUMNS, SYMBOL_RULE, no_events
+from forecasting.bars import PRICE_COLUMNS, SYMBOL_RULE
 from forecasting.errors import BarsError
+from forecasting.events import EVENT_COLUMNS, EVENT_KINDS, no_events
 from forecasting.ingestion.cells import parse_dates, parse_numbers, parse_texts
 from forecasting.ingestion.tabular import open_table, reading, require_rows, shown
 

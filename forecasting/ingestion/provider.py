@@ -36,11 +36,23 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a symbol has no bars: a kind for programs, a cause (what, and what to do) for people."""
+    """Why a symbol has no bars.
+
+    Parameters
+    ----------
+    symbol
+    kind
+        One word for programs, for example `unknown_symbol` or `rate_limited`.
+    cause
+        One line for people: what was asked, what was found and what to do next.
+    retry_at
+        UTC instant before which asking again is of no use, where the source limits that.
+    """
 
     symbol: str
     kind: str
     cause: str
+    retry_at: pd.Timestamp | None = None
 
 
 FetchResult = Fetched | Failed

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from forecasting.bars import Instrument, no_events
+from forecasting.bars import Instrument
+from forecasting.events import no_events
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 
 

@@ -6,7 +6,8 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Instrument, no_events
+from forecasting.bars import Instrument
+from forecasting.events import no_events
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.sessions import calendar_sessions
 

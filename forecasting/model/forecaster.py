@@ -10,7 +10,7 @@ import torch
 
 from forecasting.bars import PriceSeries
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
-from forecasting.errors import ModelError, TooFewBars, UsageError
+from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, apply_offsets, track_offsets
 from forecasting.model.features import GROUPS, WARM_UP, make_features
@@ -140,20 +140,24 @@ class RNNForecaster:
     def roll(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> dict[str, RollingForecast]:
         """Return, by symbol, the forecasts from every origin at or after `first`.
 
-        The network reads each history once, from its start. Calibration tracks the outcomes of the
-        model's own universe, as far as it is among the series, from the end of training on.
+        The network reads each history once, from its start or from its last void session on. Calibration
+        tracks the outcomes of the model's own universe, as far as it is among the series, from the end of
+        training on.
 
         Raises
         ------
         TooFewBars
-            A symbol has fewer bars than its inputs and one window need.
+            A symbol has fewer bars, since its last void session, than its inputs and one window need.
+        DataError
+            A symbol has a void session at or after `first`.
         """
-        for symbol in sorted(series):
-            if len(series[symbol]) < self.needs:
-                raise TooFewBars(
-                    f"{symbol} has {len(series[symbol])} bars: a forecast reads a window of "
-                    f"{self.recipe.training.window} after a warm-up of {WARM_UP}, so it needs {self.needs}; next: "
-                    "fetch a longer history, or leave the symbol out"
+        readable = {symbol: self._readable(series[symbol]) for symbol in sorted(series)}
+        for symbol, part in readable.items():
+            if (series[symbol].void >= first).any():
+                raise DataError(
+                    f"{symbol} has {len(part)} bars{series[symbol].since_void}, a forecast needs {self.needs}, and "
+                    f"one from {first.date()} on would read across that session; next: a later date, or leave the "
+                    "symbol out"
                 )
         if first <= self.model.trained_until:
             raise UsageError(
@@ -161,11 +165,11 @@ class RNNForecaster:
                 f"{self.model.trained_until.date()}, and what it has seen it cannot forecast; next: a later date, or "
                 "train on an earlier part"
             )
-        scaled = {symbol: self._scaled(series[symbol]) for symbol in sorted(series)}
+        scaled = {symbol: self._scaled(part) for symbol, part in readable.items()}
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
         dates = pd.DatetimeIndex(sorted(set().union(*(rows.origins for rows in scaled.values()))))
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
-        return {symbol: self._rolled(series[symbol], rows, first, dates, offsets) for symbol, rows in scaled.items()}
+        return {symbol: self._rolled(readable[symbol], rows, first, dates, offsets) for symbol, rows in scaled.items()}
 
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
         """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
@@ -174,8 +178,21 @@ class RNNForecaster:
         """
         if as_of is not None:
             series = {symbol: _closed_by(s, as_of) for symbol, s in series.items()}
-        first = min((s.sessions[-1] for s in series.values() if len(s)), default=pd.Timestamp.max)
+        # each from its own last bar: a void session before that may lie after the last bar of another
+        series = {symbol: self._readable(series[symbol]) for symbol in sorted(series)}
+        first = min((s.sessions[-1] for s in series.values()), default=pd.Timestamp.max)
         return {symbol: rolling.latest() for symbol, rolling in self.roll(series, first).items()}
+
+    def _readable(self, series: PriceSeries) -> PriceSeries:
+        """Return the bars after the last void session, or refuse them as too few."""
+        part = series.parts()[-1]
+        if len(part) < self.needs:
+            raise TooFewBars(
+                f"{series.symbol} has {len(part)} bars{series.since_void}: a forecast reads a window of "
+                f"{self.recipe.training.window} after a warm-up of {WARM_UP}, so it needs {self.needs}; next: fetch a "
+                "longer history, or leave the symbol out"
+            )
+        return part
 
     def _scaled(self, series: PriceSeries) -> OutOfTraining:
         """Run the network over a whole history and return what lies after the training part."""
@@ -223,8 +240,12 @@ def interpolation_weights(horizons: Sequence[int]) -> np.ndarray:
 
 def _closed_by(series: PriceSeries, as_of: pd.Timestamp) -> PriceSeries:
     """Cut a series after the last session closed by a UTC instant."""
-    sessions = series.sessions
-    last = len(sessions)
-    while last and session_close(series.instrument.calendar, sessions[last - 1]) > as_of:
-        last -= 1
-    return replace(series, bars=series.bars.iloc[:last])
+    bars, void = (_count_closed(series.instrument.calendar, days, as_of) for days in (series.sessions, series.void))
+    return replace(series, bars=series.bars.iloc[:bars], void=series.void[:void])
+
+
+def _count_closed(calendar: str, sessions: pd.DatetimeIndex, as_of: pd.Timestamp) -> int:
+    count = len(sessions)
+    while count and session_close(calendar, sessions[count - 1]) > as_of:
+        count -= 1
+    return count

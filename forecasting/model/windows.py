@@ -16,7 +16,7 @@ _EXTREME = 6.0  # standard deviations
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """All series of a universe, end to end.
+    """All series of a universe, end to end; one with void sessions in its parts.
 
     Parameters
     ----------
@@ -39,6 +39,7 @@ class TrainingSet:
 def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], window: int) -> TrainingSet:
     """Return the training set of a universe; series too short for one window are left out.
 
+    What a void session parts counts as series of their own: no window, input or target crosses it.
     Every target lies within its series, so cutting the series at a session purges the training part of
     all targets that end later.
 
@@ -48,9 +49,10 @@ def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], 
         No series is long enough.
     """
     needed = WARM_UP + window + max(horizons)
-    long_enough = [s for s in universe if len(s) >= needed]
+    stretches = [part for series in universe for part in series.parts()]
+    long_enough = [s for s in stretches if len(s) >= needed]
     if not long_enough:
-        longest = max((len(s) for s in universe), default=0)
+        longest = max((len(s) for s in stretches), default=0)
         raise TooFewBars(
             f"the longest training history has {longest} bars: a window of {window} with a warm-up of {WARM_UP} and "
             f"a horizon of {max(horizons)} needs {needed}; next: fetch a longer history, or ask for fewer "

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit
-from app_helpers import NEW_YEAR, PENCE, fill, normal_forecast
+from app_helpers import FETCHED, NEW_YEAR, PENCE, fill, normal_forecast
 
 from forecasting import Ledger, PriceStore, Workspace, csv_text, load_report, long_table, wide_table
 
@@ -140,7 +140,7 @@ def test_a_later_split_does_not_move_the_history_a_forecast_was_issued_with(open
     store = PriceStore(workspace.prices)
     before = store.read([PENCE.symbol])[PENCE.symbol].bars["close"].iloc[-1]
     bars = store.read([PENCE.symbol])[PENCE.symbol].bars.iloc[:0].reset_index().assign(symbol=PENCE.symbol)
-    store.append([PENCE], bars, split, store.quarantined().iloc[:0], NEW_YEAR + pd.Timedelta(days=7))
+    store.append([PENCE], bars, split, store.quarantined().iloc[:0], FETCHED + pd.Timedelta(days=7))
     workspace.publish()
     assert store.read([PENCE.symbol])[PENCE.symbol].bars["close"].iloc[-1] == pytest.approx(before / 4)
     app = open_app(tmp_path, symbol=PENCE.symbol)

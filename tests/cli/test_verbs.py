@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from cli_helpers import SMALL, Tickercast
 
-from forecasting.bars import Instrument, no_events
+from forecasting.bars import Instrument
+from forecasting.events import no_events
 from forecasting.ingestion import yahoo
 from forecasting.ingestion.provider import Fetched
 from forecasting.ingestion.synthetic import SyntheticProvider, make_market
 from forecasting.ledger import Ledger
 
-VERBS = ["fetch", "train", "backtest", "forecast", "run", "export", "status", "dashboard"]
+VERBS = ["fetch", "train", "backtest", "forecast", "run", "export", "quality", "status", "dashboard"]
 
 
 @pytest.fixture
@@ -74,7 +75,8 @@ def test_a_second_run_adds_nothing_to_the_ledger_and_writes_the_same_csv(copy):
     assert values["fetch"]["added"] == 0
     assert values["forecast"]["ledger_rows"] == 0
     changed = {name for name, digest in copy.fingerprint().items() if before.get(name) != digest}
-    assert all(name.startswith("jobs/") or name == "workspace.json" for name in changed), changed
+    fetched = ("jobs/", "prices/fetches/", "prices/instruments.json", "workspace.json")  # that, and when, it was asked
+    assert all(name.startswith(fetched) for name in changed), changed
 
 
 def test_two_fresh_runs_with_one_seed_write_byte_identical_csvs(filled, tickercast):

@@ -3,16 +3,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import random_walk
+from helpers import random_walk, with_void
 from scipy import stats
 
-from forecasting.config import LEVELS, BacktestConfig
+from forecasting.config import LEVELS, BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.scores import crps
 from forecasting.evaluation.significance import diebold_mariano
 from forecasting.evaluation.walkforward import score_backtest, walk_forward
 from forecasting.forecasts import RollingForecast
+from forecasting.model.forecaster import RNNForecaster
 
 CONFIG = BacktestConfig(test_sessions=6, refit_every=4)
 
@@ -130,6 +131,37 @@ def test_a_symbol_without_enough_past_is_left_out_by_name(series):
     assert backtest.excluded == {
         "BBB": "BBB has 44 bars before the test starts on 2018-12-21, 102 are needed",
     }
+
+
+def test_a_symbol_with_a_void_session_in_the_test_or_shortly_before_it_is_left_out_by_name(series):
+    broken = {
+        "AAA": series["AAA"],
+        "BBB": with_void(series["BBB"], "2018-12-26"),
+        "CCC": with_void(random_walk("CCC", bars=300, seed=2), "2018-08-01"),
+        "DDD": with_void(random_walk("DDD", bars=300, seed=3), "2018-06-01"),
+    }
+    walked = walk_forward([Normal(), RandomWalk("constant", 2)], broken, CONFIG)
+    assert walked.excluded == {
+        "BBB": "BBB had a price that was not positive on 2018-12-26, within the test from 2018-12-21 to 2018-12-31, so "
+        "no log return exists there",
+        "CCC": "CCC has 98 bars since 2018-08-01 (its price was not positive there, so no log return exists) before "
+        "the test starts on 2018-12-21, 102 are needed",
+    }
+    assert list(walked.outcomes) == ["AAA", "DDD"]
+
+
+def test_the_network_walks_over_a_symbol_whose_void_session_lies_long_before_the_test():
+    recipe = Recipe(
+        horizon=2,
+        network=NetworkConfig(hidden=4),
+        training=TrainingConfig(window=40, burn_in=20, epochs=1),
+        calibration=CalibrationConfig(sessions=20),
+    )
+    whole = {s: random_walk(s, bars=500, seed=i) for i, s in enumerate(["AAA", "BBB"])}
+    broken = {**whole, "BBB": with_void(whole["BBB"], "2018-03-01")}
+    walked = walk_forward([RNNForecaster(recipe), RandomWalk("constant", 2)], broken, CONFIG)
+    assert walked.excluded == {}
+    assert len(walked.forecasts["network"]["BBB"].origins) == 6
 
 
 def test_where_no_symbol_has_enough_past_the_walk_is_refused(series):

@@ -339,7 +339,7 @@ def test_a_request_is_answered_from_its_first_to_its_last_session(tmp_path):
     bars = provider.fetch(FetchRequest("AAA", pd.Timestamp("2018-12-28"), pd.Timestamp("2018-12-28"))).bars
     assert bars["session"].tolist() == [pd.Timestamp("2018-12-28")]
     failed = provider.fetch(FetchRequest("AAA", pd.Timestamp("2019-01-01"), pd.Timestamp("2019-12-31")))
-    assert failed.kind == "no_data"
+    assert failed.kind == "no_data_in_range"
     assert "from 2018-12-27 to 2018-12-31, none from 2019-01-01" in failed.cause
 
 
@@ -385,7 +385,7 @@ def judged(path) -> None:
             assert list(bars.columns) == BAR_COLUMNS
             assert len(bars)
             pd.testing.assert_frame_equal(normalize_bars(bars), bars)
-            assert isinstance(result, Fetched) or result.kind == "no_data"
+            assert isinstance(result, Fetched) or result.kind == "no_data_in_range"
 
 
 CELLS = st.one_of(

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import random_walk, utc
+from helpers import random_walk, utc, with_void
 
 from forecasting.bars import Instrument, PriceSeries
 from forecasting.config import NetworkConfig
-from forecasting.errors import ModelError, TooFewBars, UsageError
+from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.ingestion.synthetic import make_market
 from forecasting.model.forecaster import RNNForecaster, interpolation_weights
 from forecasting.sessions import are_sessions, calendar_sessions, session_close
@@ -194,3 +194,66 @@ def test_a_day_without_volume_and_a_wild_day_move_a_forecast_within_bounds(fitte
     wild.iloc[-1, wild.columns.get_loc("volume")] *= 1e9
     assert width(silent) == pytest.approx(width(bars), rel=0.2)
     assert width(wild) == pytest.approx(width(bars), rel=1.0)
+
+
+def test_training_takes_what_a_void_session_parts_as_histories_of_their_own(market, small_recipe):
+    recipe = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
+    broken = with_void(market["SYN1"], "2007-06-29", "2007-07-02")
+    before, between, after = broken.parts()
+    assert len(between) == 0
+    named = {
+        name: replace(part, instrument=Instrument.from_symbol(name)) for name, part in (("A", before), ("B", after))
+    }
+    whole, apart = (RNNForecaster(recipe).fit(x).model for x in ({"SYN1": broken}, named))
+    assert whole.trained_until == apart.trained_until
+    for p, q in zip(whole.network.parameters(), apart.network.parameters(), strict=True):
+        np.testing.assert_array_equal(p.detach(), q.detach())
+    np.testing.assert_array_equal(whole.scale.coefficients, apart.scale.coefficients)
+
+
+def test_a_forecast_reads_nothing_from_before_a_void_session(fitted, market):
+    day = pd.Timestamp("2011-06-29")
+    broken = with_void(market["SYN1"], "2011-06-29")
+    after = replace(market["SYN1"], bars=market["SYN1"].bars.loc[day + pd.Timedelta(days=1) :])
+    for forecast in (lambda s: fitted.roll(s, FIRST), fitted.forecast):
+        a, b = (forecast({**market, "SYN1": s})["SYN1"] for s in (broken, after))
+        np.testing.assert_array_equal(a.values, b.values)
+
+
+def test_a_void_session_at_or_after_the_first_origin_is_refused_in_words(fitted, market):
+    broken = {**market, "SYN1": with_void(market["SYN1"], "2012-05-01")}
+    for first in (FIRST, pd.Timestamp("2012-05-01")):
+        with pytest.raises(
+            DataError,
+            match=r"SYN1 has 167 bars since 2012-05-01 \(its price was not positive there, so no log return exists\), "
+            r"a forecast needs 120, and one from .* would read across that session; next: a later date",
+        ):
+            fitted.roll(broken, first)
+    assert len(fitted.roll(broken, pd.Timestamp("2012-12-03"))["SYN1"].origins) == 20
+
+
+def test_a_forecast_too_soon_after_a_void_session_says_how_many_bars_stand_since(fitted, market):
+    broken = {**market, "SYN1": with_void(market["SYN1"], "2012-12-03")}
+    with pytest.raises(TooFewBars, match=r"SYN1 has 19 bars since 2012-12-03 \(its price.*so it needs 120; next:"):
+        fitted.forecast(broken)
+    at_its_end = {**market, "SYN1": with_void(market["SYN1"], "2012-12-31")}
+    with pytest.raises(TooFewBars, match="SYN1 has 0 bars since 2012-12-31"):
+        fitted.forecast(at_its_end)
+
+
+def test_a_view_from_before_a_void_session_does_not_know_it(fitted, market):
+    broken = {**market, "SYN1": with_void(market["SYN1"], "2012-12-03")}
+    as_of = session_close("XNYS", pd.Timestamp("2012-11-30"))
+    a, b = (fitted.forecast(s, as_of)["SYN1"] for s in (broken, market))
+    assert a.origin == pd.Timestamp("2012-11-30")
+    np.testing.assert_array_equal(a.values, b.values)
+    with pytest.raises(TooFewBars, match="SYN1 has 0 bars since 2012-12-03"):
+        fitted.forecast(broken, session_close("XNYS", pd.Timestamp("2012-12-03")))
+
+
+def test_a_void_session_is_held_against_its_own_symbol_only(fitted, market):
+    ended = market["SYN2"].until(pd.Timestamp("2012-01-31"))
+    broken = with_void(market["SYN1"], "2012-05-01")
+    after = broken.parts()[-1]
+    a, b = (fitted.forecast({"SYN1": s, "SYN2": ended})["SYN1"] for s in (broken, after))
+    np.testing.assert_array_equal(a.values, b.values)

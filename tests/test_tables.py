@@ -1,0 +1,109 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from forecasting.errors import WorkspaceError
+from forecasting.tables import append_rows, drop_later_rows, read_rows, tidy
+
+SCHEMA = pa.schema(
+    [("symbol", pa.string()), ("session", pa.date32()), ("value", pa.float64()), ("at", pa.timestamp("us", tz="UTC"))]
+)
+
+
+def rows(*values: float, symbol: str = "AAA", at: str = "2019-01-07") -> pd.DataFrame:
+    day = pd.Timestamp("2019-01-02")
+    return pd.DataFrame({"symbol": symbol, "session": day, "value": list(values), "at": pd.Timestamp(at, tz="UTC")})
+
+
+def files(path: Path) -> int:
+    return len(list(path.glob("*.parquet")))
+
+
+def fill(path: Path, commits: int) -> None:
+    for k in range(commits):
+        append_rows(path, rows(float(k), symbol=f"S{k % 3}"), SCHEMA)
+        tidy(path, "symbol")
+
+
+def test_rows_come_back_as_they_went_in_with_dates_and_instants_in_microseconds(tmp_path):
+    append_rows(tmp_path / "t", rows(1.5, float("nan")), SCHEMA)
+    back = read_rows(tmp_path / "t", SCHEMA)
+    assert [str(t) for t in back.dtypes] == ["str", "datetime64[us]", "float64", "datetime64[us, UTC]"]
+    pd.testing.assert_frame_equal(back, rows(1.5, float("nan")), check_dtype=False, check_exact=True)
+
+
+def test_rows_are_chosen_by_value_and_columns_by_name(tmp_path):
+    append_rows(tmp_path / "t", pd.concat([rows(1.0, symbol="A"), rows(2.0, symbol="B")]), SCHEMA)
+    assert read_rows(tmp_path / "t", SCHEMA, {"symbol": ["B"]}, ["value"])["value"].tolist() == [2.0]
+    assert read_rows(tmp_path / "t", SCHEMA, {"symbol": []}).empty
+    assert read_rows(tmp_path / "nowhere", SCHEMA).columns.tolist() == SCHEMA.names
+
+
+def test_later_rows_are_dropped_and_earlier_ones_stay(tmp_path):
+    append_rows(tmp_path / "t", rows(1.0, at="2019-01-07 22:00:00.000001"), SCHEMA)
+    append_rows(tmp_path / "t", rows(2.0, at="2019-01-07 22:00:00.000002"), SCHEMA)
+    drop_later_rows(tmp_path / "t", "at", pd.Timestamp("2019-01-07 22:00:00.000001", tz="UTC"))
+    assert read_rows(tmp_path / "t", SCHEMA)["value"].tolist() == [1.0]
+    drop_later_rows(tmp_path / "nowhere", "at", pd.Timestamp("2019-01-07", tz="UTC"))
+
+
+def test_tidying_keeps_every_row_and_bounds_the_files(tmp_path):
+    fill(tmp_path / "t", 50)
+    assert sorted(read_rows(tmp_path / "t", SCHEMA)["value"]) == [float(k) for k in range(50)]
+    assert files(tmp_path / "t") <= 20
+    assert len(DeltaTable(str(tmp_path / "t")).file_uris()) <= 8
+
+
+def test_a_large_file_is_left_alone_while_the_small_ones_become_one(tmp_path):
+    path = tmp_path / "t"
+    append_rows(path, rows(*range(200_000)), SCHEMA)
+    (large,) = DeltaTable(str(path)).file_uris()
+    fill(path, 20)
+    assert large in DeltaTable(str(path)).file_uris()
+    assert len(read_rows(path, SCHEMA)) == 200_020
+
+
+def test_who_opened_the_table_before_a_tidying_can_read_on(tmp_path):
+    path = tmp_path / "t"
+    fill(path, 7)
+    opened = DeltaTable(str(path)).file_uris()
+    fill(path, 1)
+    assert DeltaTable(str(path)).file_uris() != opened
+    assert all(Path(file).exists() for file in opened)
+
+
+DAMAGES = {
+    "missing": lambda file: file.unlink(),
+    "cut short": lambda file: file.write_bytes(file.read_bytes()[:-40]),
+    "empty": lambda file: file.write_bytes(b""),
+    "no parquet": lambda file: file.write_bytes(b"<html>" * 500),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_an_error_that_names_the_table_and_never_ends_the_process(tmp_path, damage):
+    append_rows(tmp_path / "t", rows(1.0), SCHEMA)
+    (file,) = (tmp_path / "t").glob("*.parquet")
+    DAMAGES[damage](file)
+    with pytest.raises(WorkspaceError, match=r"t cannot be read .*; next: restore it from a copy"):
+        read_rows(tmp_path / "t", SCHEMA)
+    code = (
+        "import sys, pyarrow as pa; from pathlib import Path; from forecasting.tables import read_rows;"
+        "from forecasting.errors import WorkspaceError\n"
+        "try: read_rows(Path(sys.argv[1]), pa.schema([('symbol', pa.string()), ('value', pa.float64())]))\n"
+        "except WorkspaceError: print('refused')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "t")], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "refused"), ended.stderr
+
+
+def test_a_damaged_log_is_an_error_too(tmp_path):
+    append_rows(tmp_path / "t", rows(1.0), SCHEMA)
+    next((tmp_path / "t" / "_delta_log").glob("*.json")).write_text("{")
+    with pytest.raises(WorkspaceError, match="t cannot be read"):
+        read_rows(tmp_path / "t", SCHEMA)
