@@ -1,0 +1,99 @@
+"""A disk that is full, or may not be written to: a clear error, and nothing is lost."""
+
+import os
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from cli_helpers import Tickercast
+from helpers import flat_bars, sessions_until
+
+from forecasting.store import PriceStore
+
+DAYS = sessions_until("2018-12-31", 3000)
+
+
+@pytest.fixture
+def place(tmp_path) -> Tickercast:
+    """Return a workspace that holds the first 2000 bars of AAA."""
+    place = Tickercast(tmp_path / "place")
+    assert place("fetch", "--files", str(write_files(tmp_path, 2000)), "--prices", "split").exit_code == 0
+    return place
+
+
+def write_files(folder, bars):
+    """Write a file of AAA, and return its path."""
+    frame = flat_bars("AAA", DAYS[:bars], np.random.default_rng(0).uniform(90, 110, bars))
+    frame.drop(columns="symbol").rename(columns={"session": "date"}).to_csv(folder / "AAA.csv", index=False)
+    return folder / "AAA.csv"
+
+
+def bars_of(place) -> int:
+    return len(PriceStore(place.workspace / "prices").read()["AAA"])
+
+
+def fetch_elsewhere(place, file, bytes_a_file=None):
+    """Fetch in a process of its own; a file it writes may have so many bytes."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, bytes_a_file))
+
+    command = [sys.executable, "-m", "forecasting", "fetch", "--files", str(file), "--prices", "split"]
+    return subprocess.run(
+        [*command, "--workspace", str(place.workspace)],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit if bytes_a_file else None,
+    )
+
+
+@contextmanager
+def read_only(folder):
+    """Make a folder read-only, for root too."""
+    if os.geteuid():
+        folders = [p for p in (folder, *folder.rglob("*")) if p.is_dir()]
+        for p in folders:
+            p.chmod(0o555)
+        yield
+        for p in folders:
+            p.chmod(0o755)
+        return
+    bind = subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False)
+    if bind.returncode:
+        pytest.skip("root may write to every folder here, and may not mount one read-only")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True, capture_output=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("bytes_a_file", [100, 1000, 5000], ids=["at once", "at a log", "at a table"])
+def test_on_a_full_disk_a_fetch_says_so_and_nothing_is_lost(place, tmp_path, bytes_a_file):
+    file = write_files(tmp_path, 3000)
+    failed = fetch_elsewhere(place, file, bytes_a_file)
+    assert failed.returncode == 1
+    last = failed.stderr.strip().splitlines()[-1]
+    assert "cannot be written" in last
+    assert "free space" in last
+    assert bars_of(place) == 2000
+    assert place("status").exit_code == 0
+    assert fetch_elsewhere(place, file).returncode == 0
+    assert bars_of(place) == 3000
+
+
+def test_a_read_only_workspace_is_read_and_not_written(place, tmp_path):
+    file = write_files(tmp_path, 3000)
+    before = place.fingerprint()
+    with read_only(place.workspace):
+        failed = fetch_elsewhere(place, file)
+        assert bars_of(place) == 2000
+        assert place("status").exit_code == place("quality").exit_code == 0
+    assert failed.returncode == 1
+    assert "cannot be written" in failed.stderr
+    assert place.fingerprint() == before
+    assert fetch_elsewhere(place, file).returncode == 0
+    assert bars_of(place) == 3000
