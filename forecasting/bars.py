@@ -234,8 +234,9 @@ def adjust_bars(bars: pd.DataFrame, events: pd.DataFrame, basis: str = "split") 
     """
     if basis not in ("split", "total"):
         raise UsageError(f"price basis {basis!r}: price bases are split, total")
-    validate_events(events)
     out = bars.copy()
+    if not len(validate_events(events)):
+        return out
     sessions = pd.DatetimeIndex(bars.index)
     splits, dividends = (events[events["kind"] == kind].set_index("session")["value"] for kind in EVENT_KINDS)
     factors = split_factors(sessions, splits)

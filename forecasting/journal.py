@@ -117,7 +117,7 @@ class Journal:
         with suppress(OSError, WorkspaceError):  # all is published; the next batch tries again
             self._unpublished.unlink()
             for name in batch:
-                tidy(self._root / name, "symbol")
+                tidy(self._root / name, "symbol", KNOWN_AT.name)
         return known_at
 
 
@@ -125,8 +125,12 @@ def newest(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Return, per key, the row with the latest `known_at`, ordered by key."""
     codes = [_codes(rows[key]) for key in keys]
     order = np.lexsort([_codes(rows["known_at"]), *reversed(codes)])
-    changes = np.any([np.diff(code[order]) != 0 for code in codes], axis=0)
-    kept = order[np.append(changes, True)[: len(rows)]]
+    last = np.ones(len(rows), dtype=bool)
+    last[:-1] = False
+    for code in codes:
+        ordered = code[order]
+        last[:-1] |= ordered[1:] != ordered[:-1]
+    kept = order[last]
     if len(kept) == len(rows) and (np.diff(kept) > 0).all():
         return rows
     return rows.take(kept).reset_index(drop=True)
@@ -136,9 +140,9 @@ def _codes(column: pd.Series) -> np.ndarray:
     """Return integers in the order of a column's values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         names = column.cat.categories
-        ranks = np.empty(len(names), dtype="int64")
+        ranks = np.empty(len(names), dtype="int32")
         ranks[names.argsort()] = np.arange(len(names))
         return ranks[column.cat.codes]
     if column.dtype.kind == "M":
-        return column.astype("int64").to_numpy()
+        return column.array.asi8
     return pd.factorize(column, sort=True)[0]

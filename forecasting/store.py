@@ -115,13 +115,7 @@ class PriceStore:
 
     def require(self, symbols: Sequence[str]) -> None:
         """Raise `DataError` unless all symbols are in the store."""
-        known = self.instruments()
-        missing = [s for s in symbols if validate_symbol(s) not in known]
-        if missing:
-            raise DataError(
-                f"no prices of {', '.join(missing)} in the workspace, which holds {', '.join(known) or 'none'}; "
-                f"next: tickercast fetch {' '.join(missing)}"
-            )
+        _require(symbols, self.instruments())
 
     def read(
         self,
@@ -139,7 +133,7 @@ class PriceStore:
         instruments, until = self._wanted(symbols, basis, as_of)
         bars = self._bars(symbols, until)
         bars = bars[bars["close"].notna()]
-        events = self._events(list(instruments), until)
+        events = self._events(list(instruments), until, None if basis == "total" else "split")
         void = self._void(list(instruments), until, bars)
         bars_of, events_of = (dict(list(rows.groupby("symbol", observed=True))) for rows in (bars, events))
         return {
@@ -171,8 +165,7 @@ class PriceStore:
         closes = np.full((len(sessions), len(names)), np.nan)
         closes[rows, names.get_indexer(symbol.categories)[symbol.codes]] = bars["close"]
         days = pd.DatetimeIndex(sessions, name="session")
-        events = self._events(list(names), until)
-        for symbol, splits in events[events["kind"] == "split"].groupby("symbol"):
+        for symbol, splits in self._events(list(names), until, "split").groupby("symbol"):
             closes[:, names.get_loc(symbol)] /= split_factors(days, splits.set_index("session")["value"])
         return pd.DataFrame(closes, days, names, copy=False)
 
@@ -231,9 +224,10 @@ class PriceStore:
         columns, encoded = [*BAR_KEY, *columns, KNOWN_AT.name], ["symbol"] if symbols is None else []
         return newest(self._journal.rows("bars_1d", until, condition, columns, encoded), BAR_KEY)
 
-    def _events(self, symbols: Sequence[str], until: pd.Timestamp) -> pd.DataFrame:
-        """Return the latest splits and dividends, without those that the source withdrew."""
-        events = newest(self._journal.rows("events", until, _one_of(symbols)), EVENT_KEY)
+    def _events(self, symbols: Sequence[str], until: pd.Timestamp, kind: str | None = None) -> pd.DataFrame:
+        """Return the latest events, or those of a kind, without those that the source withdrew."""
+        condition = _one_of(symbols) if kind is None else _one_of(symbols) & (ds.field("kind") == kind)
+        events = newest(self._journal.rows("events", until, condition), EVENT_KEY)
         return events[events["value"].notna()]
 
     def _void(self, symbols: Sequence[str], until: pd.Timestamp, bars: pd.DataFrame) -> dict[str, pd.DatetimeIndex]:
@@ -270,7 +264,7 @@ class PriceStore:
         """
         published = self._journal.published()
         wanted = list(published.facts) if symbols is None else list(symbols)
-        self.require(wanted)
+        _require(wanted, published.facts)
         known = {symbol: published.facts[symbol] for symbol in wanted}
         if total := [s for s, i in known.items() if i.price_basis == "total" and basis != "total"]:
             raise DataError(
@@ -286,6 +280,15 @@ def _one_of(symbols: Sequence[str]) -> ds.Expression:
 
 def _instruments(stored: Mapping[str, Any]) -> dict[str, Instrument]:
     return {symbol: Instrument(**values) for symbol, values in stored.items()}
+
+
+def _require(symbols: Sequence[str], known: Collection[str]) -> None:
+    missing = [s for s in symbols if validate_symbol(s) not in known]
+    if missing:
+        raise DataError(
+            f"no prices of {', '.join(missing)} in the workspace, which holds {', '.join(known) or 'none'}; next: "
+            f"tickercast fetch {' '.join(missing)}"
+        )
 
 
 def _require_same_kind(known: Instrument, new: Instrument) -> None:

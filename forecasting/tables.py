@@ -14,11 +14,11 @@ from deltalake.exceptions import DeltaError
 
 from forecasting.errors import WorkspaceError
 
-_MOST_FILES = 8
+_MOST_COMMITS = 8
 """A table is tidied after this many commits: each is a file, which costs a reader about a millisecond."""
 
 _LARGE = 8
-"""A file that holds at least this fraction of the table is left alone by most tidyings."""
+"""A file that holds one part in so many of the table is left alone by most tidyings."""
 
 _ATTEMPTS = 3  # of a reader whose files were tidied away while it read
 # small row groups: those without the symbol wanted are skipped by their statistics
@@ -33,34 +33,50 @@ def append_rows(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
         write_deltalake(str(path), table, mode="append", writer_properties=_WRITER, configuration=_SETTINGS)
 
 
-def drop_later_rows(path: Path, column: str, last: pd.Timestamp) -> None:
-    """Delete the rows of a table whose instant in a column is after `last`."""
+def drop_later_rows(path: Path, instant: str, last: pd.Timestamp) -> None:
+    """Delete the rows of a table whose column `instant` is after `last`."""
     if DeltaTable.is_deltatable(str(path)):
         with _writing(path):
-            instant = f"arrow_cast('{last.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-            DeltaTable(str(path)).delete(f"{column} > {instant}", writer_properties=_WRITER)
+            DeltaTable(str(path)).delete(_later(instant, last), writer_properties=_WRITER)
 
 
-def tidy(path: Path, order: str) -> None:
-    """Merge a table's small files where there are many; its rows stay the same.
+def tidy(path: Path, order: str, instant: str) -> None:
+    """Merge a table's small files after several commits, sorted by the column `order`; its rows stay the same.
 
-    Small files become one. Where they have become a fair part of the table, it is written anew, sorted
-    by the column `order`. Replaced files are deleted by the tidying after the next one: whoever reads
-    meanwhile finds what it has opened.
+    Appended rows become one file beside the large ones before them; once they are a fair part of the
+    table, it is written anew. Replaced files are deleted by the tidying after the next one: who opened
+    them meanwhile can read on.
+
+    Parameters
+    ----------
+    instant : column that rises from one append to the next
     """
-    if _commits_since_checkpoint(path) < _MOST_FILES:
+    if _commits_since_checkpoint(path) < _MOST_COMMITS:
         return
     with _writing(path):
         table = DeltaTable(str(path))
-        sizes = pa.table(table.get_add_actions())["size_bytes"].to_pylist()
         table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
-        large = sum(sizes) // _LARGE
-        if sum(size for size in sizes if size < large) >= large:
+        files = pa.table(table.get_add_actions(flatten=True)).to_pandas()
+        large = files["size_bytes"].sum() / _LARGE
+        last = files[f"max.{instant}"][files["size_bytes"] >= large].max()
+        appended = files[files[f"min.{instant}"] > last]
+        if pd.isna(last) or appended["size_bytes"].sum() >= large:
             table.optimize.z_order([order], writer_properties=_WRITER)
-        else:
-            table.optimize.compact(target_size=large, writer_properties=_WRITER)
+        elif len(appended):
+            rows = ds.dataset([str(path / name) for name in appended["path"]], format="parquet").to_table()
+            write_deltalake(
+                table,
+                rows.sort_by([(order, "ascending")]),
+                mode="overwrite",
+                predicate=_later(instant, last),
+                writer_properties=_WRITER,
+            )
         table.create_checkpoint()
         table.cleanup_metadata()
+
+
+def _later(instant: str, last: pd.Timestamp) -> str:
+    return f"{instant} > arrow_cast('{last.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
 
 def read_table(
@@ -88,7 +104,7 @@ def read_table(
     options = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=set(encoded)))
     try:
         for attempt in range(_ATTEMPTS):
-            if not DeltaTable.is_deltatable(str(path)):
+            if not (path / "_delta_log").is_dir():
                 break
             try:
                 files = [file.removeprefix("file://") for file in DeltaTable(str(path)).file_uris()]
@@ -133,22 +149,19 @@ def one_of(column: str, values: Sequence[str], schema: pa.Schema) -> ds.Expressi
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return an Arrow table as a frame: dates as `datetime64[us]`, instants as UTC."""
-    frame = table.to_pandas(date_as_object=False)
-    for field in table.schema:
-        if pa.types.is_date(field.type) or pa.types.is_timestamp(field.type):
-            frame[field.name] = frame[field.name].dt.as_unit("us")
-    return frame
+    """Turn an Arrow table, which is used up, into a frame: dates as `datetime64[us]`, instants as UTC."""
+    dates = [f.with_type(pa.timestamp("us")) if pa.types.is_date(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(dates)).to_pandas(split_blocks=True, self_destruct=True)  # without a second copy
 
 
 def _commits_since_checkpoint(path: Path) -> int:
-    """Return how many commits a reader goes through, counted up to `_MOST_FILES`."""
+    """Return how many commits a reader goes through, counted up to `_MOST_COMMITS`."""
     log = path / "_delta_log"
     try:
         last = int(json.loads((log / "_last_checkpoint").read_text())["version"])
     except FileNotFoundError:
         last = -1
-    return next((n for n in range(_MOST_FILES) if not (log / f"{last + 1 + n:020d}.json").exists()), _MOST_FILES)
+    return next((n for n in range(_MOST_COMMITS) if not (log / f"{last + 1 + n:020d}.json").exists()), _MOST_COMMITS)
 
 
 @contextmanager

@@ -52,6 +52,14 @@ def test_dates_and_instants_are_iso_8601(rows):
     assert (first["mode"], first["estimated"], first["currency"]) == ("live", "False", "USD")
 
 
+def test_dates_beyond_the_published_holidays_are_marked_as_estimated(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.issue([normal_forecast("INFY.NS", "2026-12-30")], "m1", utc("2026-12-30 12:00"), utc("2026-12-30 12:00"))
+    for table in (long_table, wide_table):
+        marks = {r["target_session"]: r["estimated"] for r in parsed(csv_text(table(ledger.read())))}
+        assert marks == {"2026-12-31": "False", "2027-01-01": "True", "2027-01-04": "True"}
+
+
 def test_the_wide_export_has_a_row_per_symbol_and_target_session(rows):
     table = parsed(csv_text(wide_table(rows)))
     assert [(r["symbol"], r["target_session"]) for r in table] == [

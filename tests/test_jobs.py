@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from helpers import utc
@@ -13,6 +15,7 @@ from forecasting.jobs import backtest_model, export_issued, fetch_prices, issue_
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import read_manifest
 from forecasting.registry import Registry
+from forecasting.status import read_status
 from forecasting.store import PriceStore
 from forecasting.universe import make_universe
 from forecasting.workspace import Workspace
@@ -171,3 +174,43 @@ def test_a_fetch_in_which_all_fail_leaves_no_trace(workspace):
         fetch_prices(workspace, "synthetic", ["NOPE", "NADA"], clock=clock)
     assert set(caught.value.causes) == {"NOPE", "NADA"}
     assert not workspace.root.exists()
+
+
+def test_a_fetch_that_fails_is_noted_beside_what_is_stored(with_newcomer, monkeypatch):
+    limited = Failed("SYN1", "rate_limited", "too often; next: later", NOW + pd.Timedelta(hours=1))
+    monkeypatch.setattr(SyntheticProvider, "fetch", lambda _self, _request: limited)
+    with pytest.raises(FetchError, match="none of 1 symbols could be fetched; the prices are as they were"):
+        fetch_prices(with_newcomer, "synthetic", ["SYN1"], clock=clock, full=True)
+    first, second = read_status(with_newcomer)["symbols"]
+    assert (first["symbol"], first["outcome"], first["cause"]) == ("SYN1", "rate_limited", "too often; next: later")
+    assert first["fetched"] == "2019-01-01 12:00"
+    assert (second["symbol"], second["outcome"], second["fetched"]) == ("SYN2", None, None)
+
+
+def test_a_report_says_what_was_restated_what_is_current_and_when_to_ask_again(with_newcomer, monkeypatch):
+    def restated(_self, request):
+        if request.symbol == "SYN3":
+            return Failed("SYN3", "rate_limited", "too often; next: later", NOW + pd.Timedelta(hours=1))
+        fetched = original(_self, request)
+        halved = fetched.bars.assign(**{c: fetched.bars[c] / 2 for c in bars.PRICE_COLUMNS})
+        return replace(fetched, bars=halved)
+
+    original = SyntheticProvider.fetch
+    monkeypatch.setattr(SyntheticProvider, "fetch", restated)
+    report = fetch_prices(with_newcomer, "synthetic", ["SYN1", "SYN3"], clock=clock, full=True)
+    assert list(report.restated) == ["SYN1"]
+    assert "closes times 0.5: a split of which the source told no event" in report.restated["SYN1"]
+    assert report.retry_at == NOW + pd.Timedelta(hours=1)
+    again = fetch_prices(with_newcomer, "synthetic", ["SYN1"], clock=clock)
+    assert (again.current, again.symbols, again.added) == (("SYN1",), (), 0)
+
+
+def test_status_counts_the_sessions_without_a_bar(with_newcomer):
+    store = PriceStore(with_newcomer.prices)
+    series = store.read(["SYN1"])["SYN1"]
+    held = series.bars.iloc[[10]].reset_index().assign(symbol="SYN3", rule="high_low")
+    thin = series.bars.drop(series.sessions[5:12]).reset_index().assign(symbol="SYN3")
+    instrument = bars.Instrument.from_symbol("SYN3", "synthetic")
+    store.append([instrument], thin, no_events(), held[[*bars.BAR_COLUMNS, "rule"]], NOW + pd.Timedelta(hours=1))
+    (row,) = (row for row in read_status(with_newcomer)["symbols"] if row["symbol"] == "SYN3")
+    assert (row["bars"], row["gaps"], row["quarantined"]) == (len(series) - 7, 7, 1)

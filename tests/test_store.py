@@ -160,3 +160,57 @@ def test_adding_nothing_changes_nothing(store, tmp_path):
 def test_a_symbol_that_breaks_the_rule_never_reaches_a_query(store):
     with pytest.raises(InvalidSymbol):
         store.read(["A';drop"])
+
+
+HISTORIES = st.lists(st.dictionaries(st.integers(0, 9), st.floats(1.0, 100.0), min_size=1), min_size=1, max_size=6)
+
+
+@given(HISTORIES)
+@settings(max_examples=25, derandomize=True, deadline=None)
+def test_every_history_a_source_ever_told_can_be_read_as_of_when_it_told_it(histories):
+    days = sessions_until("2018-12-31", 10)
+    with tempfile.TemporaryDirectory() as folder:
+        store = PriceStore(Path(folder) / "prices")
+        expected: list[dict[int, float]] = []
+        for k, history in enumerate(histories):
+            bars = flat_bars("AAA", days[sorted(history)], [history[i] for i in sorted(history)])
+            at = MONDAY + pd.Timedelta(days=k)
+            store.append([Instrument.from_symbol("AAA")], bars, no_events(), no_quarantine(), at, whole=["AAA"])
+            # what lies before and after its range is not judged
+            before = expected[-1] if expected else {}
+            outside = {i: v for i, v in before.items() if not min(history) <= i <= max(history)}
+            expected.append({**outside, **history})
+        for k, told in enumerate(expected):
+            read = store.read(["AAA"], as_of=MONDAY + pd.Timedelta(days=k))["AAA"].bars["close"]
+            wanted = pd.Series({days[i]: told[i] for i in sorted(told)})
+            assert read.index.tolist() == wanted.index.tolist()
+            assert read.to_numpy() == pytest.approx(wanted.to_numpy(), rel=1e-6)
+
+
+def test_closes_are_a_table_of_sessions_and_symbols_as_the_series_have_them(store):
+    add(store, pd.concat([flat_bars("BBB", DAYS, [4.0, 5.0, 6.0]), flat_bars("AAA", DAYS[1:], [2.0, 3.0])]))
+    add(store, flat_bars("AAA", [], []), TUESDAY)
+    split = events_of("BBB", (DAYS[2], "split", 2.0))
+    add(store, flat_bars("BBB", DAYS[2:], [3.0]), TUESDAY, split)
+    table = store.read_closes()
+    assert table.columns.tolist() == ["AAA", "BBB"]
+    assert table["AAA"].tolist()[1:] == [2.0, 3.0]
+    assert np.isnan(table["AAA"].iloc[0])
+    assert table["BBB"].tolist() == closes(store, "BBB") == [2.0, 2.5, 3.0]
+    assert store.read_closes(["BBB"], as_of=MONDAY)["BBB"].tolist() == [4.0, 5.0, 6.0]
+
+
+def test_a_session_whose_close_was_not_positive_is_void_until_a_good_bar_comes(store):
+    bad = flat_bars("AAA", DAYS[1:2], [-3.0]).assign(rule="not_positive")
+    add(store, flat_bars("AAA", [DAYS[0], DAYS[2]], [1.0, 2.0]), quarantined=bad)
+    assert store.read()["AAA"].void.tolist() == [pd.Timestamp(DAYS[1])]
+    add(store, flat_bars("AAA", DAYS[1:2], [1.5]), TUESDAY)
+    assert store.read()["AAA"].void.tolist() == []
+    assert store.read(as_of=MONDAY)["AAA"].void.tolist() == [pd.Timestamp(DAYS[1])]
+
+
+def test_two_bad_rows_of_one_session_are_kept_once_however_often_they_come(store):
+    bad = pd.concat([flat_bars("AAA", DAYS[:1], [close]) for close in (-1.0, -2.0)]).assign(rule="not_positive")
+    for known_at in (MONDAY, TUESDAY, WEDNESDAY):
+        add(store, flat_bars("AAA", DAYS[1:], [1.0, 2.0]), known_at, quarantined=bad)
+    assert store.quarantined()["close"].tolist() == [-1.0, -2.0]

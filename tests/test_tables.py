@@ -26,8 +26,9 @@ def files(path: Path) -> int:
 
 def fill(path: Path, commits: int) -> None:
     for k in range(commits):
-        append_rows(path, rows(float(k), symbol=f"S{k % 3}"), SCHEMA)
-        tidy(path, "symbol")
+        at = pd.Timestamp("2019-02-01") + pd.Timedelta(days=k)
+        append_rows(path, rows(float(k), symbol=f"S{k % 3}", at=str(at)), SCHEMA)
+        tidy(path, "symbol", "at")
 
 
 def test_rows_come_back_as_they_went_in_with_dates_and_instants_in_microseconds(tmp_path):

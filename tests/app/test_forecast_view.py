@@ -6,7 +6,19 @@ import pytest
 import streamlit
 from app_helpers import FETCHED, NEW_YEAR, PENCE, fill, normal_forecast
 
-from forecasting import Ledger, PriceStore, Workspace, csv_text, load_report, long_table, wide_table
+from forecasting import (
+    Instrument,
+    Ledger,
+    PriceStore,
+    Workspace,
+    csv_text,
+    load_report,
+    long_table,
+    normalize_bars,
+    wide_table,
+)
+from forecasting.events import no_events
+from forecasting.sessions import target_sessions
 
 
 def words(app):
@@ -160,6 +172,24 @@ def test_a_new_revision_is_seen_at_the_next_run_and_an_unpublished_change_is_not
     assert f"`{earlier}`" in words(app.run())
     Workspace(tmp_path).publish()
     assert f"`{newer}`" in words(app.run())
+
+
+def test_dates_beyond_the_published_holidays_are_said_to_be_estimated(open_app, tmp_path):
+    workspace = fill(tmp_path)
+    days = target_sessions("XBOM", pd.Timestamp("2026-09-01"), 90)[0]
+    days = days[days <= "2026-12-30"]
+    bars = pd.DataFrame({"symbol": "INFY.NS", "session": days, "volume": 1.0})
+    bars = normalize_bars(bars.assign(**dict.fromkeys(("open", "high", "low", "close"), 1500.0)))
+    instrument = Instrument("INFY.NS", "yahoo", "XBOM", "INR", "Asia/Kolkata")
+    store, now = PriceStore(workspace.prices), pd.Timestamp("2026-12-30 12:00", tz="UTC")
+    store.append([instrument], bars, no_events(), store.quarantined().iloc[:0], now)
+    ledger = Ledger(workspace.ledger)
+    ledger.issue([normal_forecast(instrument, days[-1], 1500.0)], ledger.read()["model_id"].iloc[0], now, now)
+    workspace.publish()
+    said = words(open_app(tmp_path, symbol="INFY.NS"))
+    assert "(estimated)" in said
+    assert "Diamonds: the exchange has not published its holidays that far" in said
+    assert "(estimated)" not in words(open_app(tmp_path, symbol="VOD.L"))
 
 
 def test_a_symbol_outside_the_models_universe_gets_the_pooled_verdict_and_is_told_so(open_app, tmp_path):
