@@ -17,7 +17,7 @@ LEVELS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99)
 REPORT_HORIZONS = (1, 2, 3, 5, 10, 20)
 """Sessions ahead; see `report_horizons`."""
 
-CELLS = ("rnn", "gru", "lstm")
+CELLS = ("rnn", "gru", "lstm", "none")
 NONLINEARITIES = ("tanh", "relu")
 MAX_HORIZON = 60
 
@@ -56,7 +56,7 @@ def _require_positive(config: object, *names: str) -> None:
 class NetworkConfig:
     """The recurrent network: which cell, and how large."""
 
-    cell: str = "rnn"  # the Elman network; gated cells scored no better on daily bars
+    cell: str = "rnn"  # the Elman network; gated cells scored no better on daily bars; "none" has no recurrence
     nonlinearity: str = "tanh"  # of the rnn cell; relu scores the same, but its state has no bound
     hidden: int = 64  # 32 and 128 score the same within noise
     layers: int = 1  # a second layer scored worse
@@ -142,13 +142,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class BacktestConfig:
-    """The walk-forward split: which sessions are forecast, how often the model is refitted."""
+    """The walk-forward split: what is fitted on, which sessions are forecast, how often the model is refitted."""
 
     test_sessions: int = 756  # three years
-    refit_every: int = 252  # sessions between refits
+    refit_every: int | None = 252  # sessions between refits; None fits once
+    train_sessions: int | None = None  # the last so many are fitted on; None takes all, from the first
+    embargo: int = 0  # sessions left out between what is fitted on and the first test origin
 
     def __post_init__(self) -> None:
-        _require_positive(self, "test_sessions", "refit_every")
+        _require_positive(self, "test_sessions")
+        _require_positive(self, *(n for n in ("refit_every", "train_sessions") if getattr(self, n) is not None))
+        _require(
+            self.embargo >= 0 and self.embargo == int(self.embargo),
+            f"embargo {self.embargo}",
+            "an embargo is a whole number of sessions, 0 for none",
+        )
 
 
 C = TypeVar("C")

@@ -31,6 +31,18 @@ def test_a_recipe_survives_json(recipe):
     assert config_from_json(Recipe, json.loads(json.dumps(config_to_json(recipe)))) == recipe
 
 
+@given(
+    st.builds(
+        BacktestConfig,
+        refit_every=st.none() | st.integers(1, 999),
+        train_sessions=st.none() | st.integers(1, 9999),
+        embargo=st.integers(0, 99),
+    )
+)
+def test_a_split_survives_json(config):
+    assert config_from_json(BacktestConfig, json.loads(json.dumps(config_to_json(config)))) == config
+
+
 def test_an_unknown_setting_is_refused_by_name():
     with pytest.raises(UsageError, match=r"settings \['colour'\] of NetworkConfig"):
         config_from_json(Recipe, {"network": {"cell": "gru", "colour": "red"}})
@@ -57,6 +69,10 @@ def test_an_unknown_setting_is_refused_by_name():
         (CalibrationConfig, {"rate": 1.1}, r"\[0, 1\]"),
         (BacktestConfig, {"test_sessions": 0}, "test_sessions 0"),
         (BacktestConfig, {"refit_every": 0}, "refit_every 0"),
+        (BacktestConfig, {"train_sessions": 0}, "train_sessions 0: train_sessions must be a whole number"),
+        (BacktestConfig, {"train_sessions": 2.5}, "train_sessions 2.5"),
+        (BacktestConfig, {"embargo": -1}, "embargo -1: an embargo is a whole number"),
+        (BacktestConfig, {"embargo": 0.5}, "embargo 0.5"),
     ],
 )
 def test_a_setting_that_breaks_its_rule_is_refused_where_it_is_built(kind, values, message):

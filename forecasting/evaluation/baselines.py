@@ -1,14 +1,24 @@
-"""Baselines that bite: doing nothing, twice. Both are random walks; they differ in what they know of risk."""
+"""Baselines that bite: doing nothing, twice, and the sets of baselines that a network is scored against.
+
+Both random walks expect no change; they differ in what they know of risk.
+"""
 
 from collections.abc import Mapping
-from typing import Self
+from dataclasses import replace
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 
 from forecasting.bars import PriceSeries
-from forecasting.config import LEVELS, Progress, no_progress
-from forecasting.forecasts import RollingForecast
+from forecasting.config import LEVELS, Progress, Recipe, no_progress
+from forecasting.errors import UsageError
+from forecasting.evaluation.boosting import BoostedQuantiles
+from forecasting.evaluation.calibrated import Calibrated
+from forecasting.evaluation.garch import Garch
+from forecasting.evaluation.har import HarQuantiles
+from forecasting.forecasts import Forecaster, RollingForecast
+from forecasting.model.forecaster import RNNForecaster
 
 _DECAY = 0.94  # RiskMetrics' daily decay of the squared return
 _FEWEST = 100  # past returns below which no quantile is given
@@ -66,6 +76,67 @@ class RandomWalk:
         return RollingForecast(series.instrument, series.sessions[begin:], close[begin:], self.levels, values)
 
 
-def make_baselines(horizon: int, levels: tuple[float, ...] = LEVELS) -> list[RandomWalk]:
-    """Return the baselines every backtest is scored against."""
-    return [RandomWalk("constant", horizon, levels), RandomWalk("ewma", horizon, levels)]
+class NoRecurrence(RNNForecaster):
+    """The network with a dense tanh layer at every step where its recurrence was; all else is the same.
+
+    What the recurrent network has over it is memory beyond the inputs, which look back by themselves.
+
+    Parameters
+    ----------
+    recipe : of the recurrent network that it stands beside
+    """
+
+    name = "no_recurrence"
+
+    def __init__(self, recipe: Recipe | None = None) -> None:
+        recipe = recipe or Recipe()
+        network = replace(recipe.network, cell="none", nonlinearity="tanh")
+        super().__init__(replace(recipe, network=network))
+
+
+def make_baselines(
+    horizon: int,
+    levels: tuple[float, ...] = LEVELS,
+    kind: Literal["walks", "standard", "all"] = "walks",
+    recipe: Recipe | None = None,
+) -> list[Forecaster]:
+    """Return the baselines that a forecaster is scored against.
+
+    Parameters
+    ----------
+    horizon : H
+    levels : L quantile levels
+    kind : "walks" (the two random walks), "standard" (with `HarQuantiles`: seconds) or "all" (with GARCH,
+        GJR-GARCH, boosted trees and the network without its recurrence; and each but the last once more, as
+        the network is calibrated: minutes)
+    recipe : of the network under test; "all" takes training and calibration from it
+
+    Raises
+    ------
+    UsageError
+        The kind is none of these, or "all" is asked for levels that no network can have.
+
+    Examples
+    --------
+    >>> [baseline.name for baseline in make_baselines(20, kind="standard")]
+    ['random_walk', 'random_walk_ewma', 'har']
+    """
+    if kind not in ("walks", "standard", "all"):
+        raise UsageError(f"baselines {kind!r}: kinds of baselines are walks, standard, all")
+    if kind == "all":
+        recipe = replace(recipe or Recipe(), horizon=horizon, levels=levels)
+        calibrated = [Calibrated(baseline, recipe.calibration) for baseline in _without_network(horizon, levels)]
+        return [*_without_network(horizon, levels), NoRecurrence(recipe), *calibrated]
+    return _without_network(horizon, levels)[: 2 if kind == "walks" else 3]
+
+
+def _without_network(horizon: int, levels: tuple[float, ...]) -> list[Forecaster]:
+    """Return new ones, the cheap first: nothing is shared between two lists."""
+    return [
+        RandomWalk("constant", horizon, levels),
+        RandomWalk("ewma", horizon, levels),
+        HarQuantiles(horizon, levels),
+        Garch(horizon, levels),
+        Garch(horizon, levels, asymmetric=True),
+        BoostedQuantiles(horizon, levels),
+    ]

@@ -69,7 +69,7 @@ def walk_forward(
     series = {symbol: s for symbol, s in series.items() if symbol not in excluded}
     parts: dict[str, dict[str, list[RollingForecast]]] = {}
     for k, fold in enumerate(folds):
-        past = {symbol: s.until(fold.fitted_until) for symbol, s in series.items()}
+        past = fold.training_part(series)
         present = {symbol: s.until(fold.test_last) for symbol, s in series.items()}
         for forecaster in forecasters:
 

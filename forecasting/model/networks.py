@@ -4,12 +4,15 @@
     y_t = g(W_hy h_t + b_y),                  g = ordered quantiles
 
 `cell="rnn"` is exactly this network (torch keeps b_h as a sum of two); "gru" and "lstm" are its gated
-forms. The network maps sequence to sequence: every step has an output.
+forms. The network maps sequence to sequence: every step has an output. "none" leaves out W_hh h_{t-1},
+so that a step knows its own inputs only: what the recurrence adds is measured against it.
 
 B windows, T steps, F inputs, U hidden units, K horizons, L quantile levels.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 from scipy import stats
@@ -17,7 +20,6 @@ from torch import Tensor, nn
 
 from forecasting.config import NetworkConfig
 
-_CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 _DEGREES = 5  # of freedom of the Student-t prior: daily returns have fat tails
 _UNIT = ((_DEGREES - 2) / _DEGREES) ** 0.5  # makes its variance one
 _PRIOR_SIZE = float(stats.t.expect(abs, (_DEGREES,))) * _UNIT  # its mean absolute value
@@ -56,6 +58,29 @@ class OrderedQuantiles(nn.Module):
         return torch.cat([below, median, above], -1)
 
 
+class DenseSteps(nn.Module):
+    """h_t = tanh(W_xh x_t + b_h): the Elman network without its recurrence, called as torch's cells are.
+
+    Parameters
+    ----------
+    inputs : F
+    hidden : U
+    num_layers : dense layers, one on the other
+    """
+
+    def __init__(self, inputs: int, hidden: int, num_layers: int) -> None:
+        super().__init__()
+        sizes = pairwise([inputs, *[hidden] * num_layers])
+        self.layers = nn.Sequential(*(layer for a, b in sizes for layer in (nn.Linear(a, b), nn.Tanh())))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Map (B, T, F) to hidden units (B, T, U), and to no state that a later step would need."""
+        return self.layers(x), None
+
+
+_CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM, "none": DenseSteps}
+
+
 class QuantileNetwork(nn.Module):
     """A recurrent network with an ordered quantile head at every step.
 
@@ -69,10 +94,10 @@ class QuantileNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, inputs: int, horizons: int, levels: Sequence[float]) -> None:
         super().__init__()
-        options = {"nonlinearity": config.nonlinearity} if config.cell == "rnn" else {}
-        self.recurrence = _CELLS[config.cell](
-            inputs, config.hidden, num_layers=config.layers, batch_first=True, **options
-        )
+        options: dict[str, Any] = {} if config.cell == "none" else {"batch_first": True}
+        if config.cell == "rnn":
+            options["nonlinearity"] = config.nonlinearity
+        self.recurrence = _CELLS[config.cell](inputs, config.hidden, num_layers=config.layers, **options)
         self.quantiles = OrderedQuantiles(levels)
         self.horizons = horizons
         outputs = horizons * self.quantiles.raw

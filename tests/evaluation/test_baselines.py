@@ -1,16 +1,26 @@
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import random_walk
+from helpers import random_walk, with_void
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.config import LEVELS
-from forecasting.evaluation.baselines import RandomWalk, make_baselines
+from forecasting.config import LEVELS, BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
+from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
+from forecasting.evaluation.baselines import NoRecurrence, RandomWalk, make_baselines
+from forecasting.evaluation.boosting import BoostedQuantiles
+from forecasting.evaluation.calibrated import Calibrated
+from forecasting.evaluation.garch import FallbackWarning, Garch
+from forecasting.evaluation.har import HarQuantiles
+from forecasting.evaluation.walkforward import score_backtest, walk_forward
+from forecasting.forecasts import RollingForecast
+from forecasting.model.forecaster import RNNForecaster
 
 KINDS = ["constant", "ewma"]
+FEW = (0.1, 0.5, 0.9)
 
 
 def plain_quantiles(log_close: np.ndarray, t: int, h: int, window: int, volatility: str) -> np.ndarray:
@@ -97,6 +107,151 @@ def test_the_ewma_walk_widens_after_a_storm_and_the_constant_one_does_not():
     assert width["constant"] < 1.5
 
 
-def test_the_baselines_are_two_and_the_judge_comes_last():
+SMALL = Recipe(
+    horizon=3,
+    levels=FEW,
+    network=NetworkConfig(hidden=4),
+    training=TrainingConfig(window=40, burn_in=20, epochs=1),
+    calibration=CalibrationConfig(sessions=50),
+)
+FITTED = {
+    "har": lambda: HarQuantiles(3, FEW),
+    "garch": lambda: Garch(3, FEW, paths=64),
+    "gjr_garch": lambda: Garch(3, FEW, asymmetric=True, paths=64),
+    "boosted": lambda: BoostedQuantiles(3, FEW, rows=300),
+    "no_recurrence": lambda: NoRecurrence(SMALL),
+    "random_walk_calibrated": lambda: Calibrated(RandomWalk("constant", 3, FEW), SMALL.calibration),
+    "har_calibrated": lambda: Calibrated(HarQuantiles(3, FEW), SMALL.calibration),
+    "garch_calibrated": lambda: Calibrated(Garch(3, FEW, paths=64), SMALL.calibration),
+}
+
+
+@pytest.fixture(scope="module")
+def market():
+    return {s: random_walk(s, bars=400, seed=i, volatility=0.01 * (1 + i)) for i, s in enumerate(["AAA", "BBB", "CCC"])}
+
+
+@pytest.fixture(scope="module", params=FITTED)
+def baseline(request, market):
+    """A baseline fitted on the first 370 bars; the other 30 are origins."""
+    fitted = FITTED[request.param]().fit({s: x.until(x.sessions[369]) for s, x in market.items()})
+    assert fitted.name == request.param
+    return fitted
+
+
+def test_a_baseline_gives_ordered_finite_quantiles_from_every_origin(baseline, market):
+    first = market["AAA"].sessions[370]
+    rolled = baseline.roll(market, first)
+    assert set(rolled) == set(market)
+    for symbol, rolling in rolled.items():
+        assert rolling.origins.equals(market[symbol].sessions[370:])
+        assert rolling.last_close.tolist() == market[symbol].bars["close"].iloc[370:].tolist()
+        assert rolling.values.shape == (30, 3, len(FEW))
+        assert rolling.levels == FEW
+        assert np.isfinite(rolling.values).all()
+        assert (np.diff(rolling.values, axis=-1) >= 0).all()
+
+
+def test_a_baseline_s_forecast_does_not_change_with_any_bar_after_its_origin(baseline, market):
+    first, origin = market["AAA"].sessions[370], market["AAA"].sessions[385]
+    rng = np.random.default_rng(0)
+    altered = {}
+    for symbol, series in market.items():
+        bars = series.bars.copy()
+        bars.loc[bars.index > origin] *= np.exp(rng.normal(0, 0.3, ((bars.index > origin).sum(), 1)))
+        altered[symbol] = replace(series, bars=bars)
+    before, after = baseline.roll(market, first), baseline.roll(altered, first)
+    cut = baseline.roll({s: x.until(origin) for s, x in market.items()}, first)
+    for symbol in market:
+        assert np.array_equal(before[symbol].values[:16], after[symbol].values[:16])
+        assert not np.array_equal(before[symbol].values[16:], after[symbol].values[16:])
+        assert cut[symbol].values == pytest.approx(before[symbol].values[:16], abs=1e-6)
+
+
+def test_a_baseline_s_forecast_does_not_depend_on_where_the_roll_begins(baseline, market):
+    long, short = (baseline.roll(market, market["AAA"].sessions[i]) for i in (370, 390))
+    for symbol in market:
+        assert short[symbol].values == pytest.approx(long[symbol].values[20:], abs=1e-12)
+
+
+def test_a_baseline_says_the_same_twice_and_whatever_else_is_rolled(baseline, market):
+    first = market["AAA"].sessions[370]
+    past = {s: x.until(x.sessions[369]) for s, x in market.items()}
+    rolled = baseline.roll(market, first)
+    again = FITTED[baseline.name]().fit(dict(reversed(past.items()))).roll(dict(reversed(market.items())), first)
+    for symbol in market:
+        assert np.array_equal(again[symbol].values, rolled[symbol].values)
+    if not baseline.name.endswith("calibrated") and baseline.name != "no_recurrence":  # they pool outcomes
+        alone = baseline.roll({"BBB": market["BBB"]}, first)["BBB"]
+        assert np.array_equal(alone.values, rolled["BBB"].values)
+    unseen = random_walk("DDD", bars=400, seed=9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FallbackWarning)
+        assert np.array_equal(baseline.roll({**market, "DDD": unseen}, first)["AAA"].values, rolled["AAA"].values)
+
+
+def test_a_history_that_ended_before_the_first_origin_has_no_forecast_of_a_baseline(baseline, market):
+    ended = {"AAA": market["AAA"], "BBB": market["BBB"].until(market["BBB"].sessions[375])}
+    rolled = baseline.roll(ended, market["AAA"].sessions[380])
+    assert rolled["BBB"].values.shape == (0, 3, len(FEW))
+    assert len(rolled["AAA"].origins) == 20
+
+
+def test_a_baseline_refuses_what_it_cannot_read_and_names_the_symbol(baseline, market):
+    day = str(market["AAA"].sessions[395].date())
+    with pytest.raises(DataError, match="AAA.*next: "):
+        baseline.roll({"AAA": with_void(market["AAA"], day)}, market["AAA"].sessions[390])
+    with pytest.raises(TooFewBars, match="AAA has .* bars since .*next: "):
+        baseline.roll({"AAA": with_void(market["AAA"], day)}, market["AAA"].sessions[396])
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_a_baseline_that_was_not_fitted_says_so(name, market):
+    with pytest.raises(ModelError, match="has not been fitted; next: "):
+        FITTED[name]().roll(market, market["AAA"].sessions[370])
+
+
+def test_the_sets_of_baselines_have_their_names_and_each_its_horizon_and_levels():
     assert [b.name for b in make_baselines(20)] == ["random_walk", "random_walk_ewma"]
-    assert {b.horizon for b in make_baselines(7)} == {7}
+    assert [b.name for b in make_baselines(20, kind="standard")] == ["random_walk", "random_walk_ewma", "har"]
+    plain = ["random_walk", "random_walk_ewma", "har", "garch", "gjr_garch", "boosted"]
+    everything = make_baselines(7, FEW, "all", SMALL)
+    assert [b.name for b in everything] == [*plain, "no_recurrence", *(f"{name}_calibrated" for name in plain)]
+    assert {(b.horizon, b.levels) for b in everything[:6]} == {(7, FEW)}
+    assert everything[6].recipe == replace(SMALL, horizon=7, network=replace(SMALL.network, cell="none"))
+    assert {b.config for b in everything[7:]} == {SMALL.calibration}
+    assert not {id(b) for b in everything[:6]} & {id(b.forecaster) for b in everything[7:]}
+    with pytest.raises(UsageError, match="'some': kinds of baselines are walks, standard, all"):
+        make_baselines(7, kind="some")
+
+
+def test_all_baselines_walk_beside_a_network(market):
+    baselines = make_baselines(2, FEW, "all", SMALL)
+    walked = walk_forward([RNNForecaster(replace(SMALL, horizon=2)), *baselines], market, BacktestConfig(30, 30))
+    scores = score_backtest(walked)
+    assert scores[[f"crps_{b.name}" for b in baselines]].notna().all(axis=None)
+
+
+class Unconditional:
+    """A user's own forecaster: quantiles of all past returns, whatever the day."""
+
+    name, needs = "unconditional", 1
+
+    def fit(self, series, progress=None):
+        returns = np.concatenate([s.log_returns(range(1, 21)) for s in series.values()])
+        self.quantiles = np.nanquantile(returns, LEVELS, axis=0).T  # (H, L)
+        return self
+
+    def roll(self, series, first):
+        return {symbol: self._roll(s, s.bars["close"].loc[first:]) for symbol, s in series.items()}
+
+    def _roll(self, series, closes):
+        values = np.tile(self.quantiles, (len(closes), 1, 1))  # (N, H, L)
+        return RollingForecast(series.instrument, pd.DatetimeIndex(closes.index), closes.to_numpy(), LEVELS, values)
+
+
+def test_a_user_s_own_forecaster_is_walked_scored_and_calibrated_like_any_other(market):
+    own = [Unconditional(), Calibrated(Unconditional(), CalibrationConfig(sessions=50))]
+    scores = score_backtest(walk_forward([*own, *make_baselines(20)], market, BacktestConfig(40, 20)))
+    names = ["unconditional", "unconditional_calibrated", "random_walk", "random_walk_ewma"]
+    assert [c for c in scores if c.startswith("crps_")] == [f"crps_{name}" for name in names]

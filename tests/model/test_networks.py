@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from forecasting.config import LEVELS, NetworkConfig
+from forecasting.errors import UsageError
 from forecasting.model.losses import pinball_loss
 from forecasting.model.networks import OrderedQuantiles, QuantileNetwork
 
@@ -46,11 +47,29 @@ def test_untrained_network_has_the_mean_size_of_the_targets():
     np.testing.assert_allclose(q90, np.quantile(draws, 0.9, axis=0) * [0.5, 2.0], rtol=0.02)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "none"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_every_step_of_a_sequence_has_an_output(cell, layers):
     network = QuantileNetwork(NetworkConfig(cell=cell, layers=layers, hidden=8), 3, 4, LEVELS)
     assert network(torch.randn(5, 6, 3)).shape == (5, 6, 4, len(LEVELS))
+
+
+def test_without_recurrence_a_step_is_a_dense_layer_of_its_own_inputs():
+    torch.manual_seed(0)
+    network = QuantileNetwork(NetworkConfig(cell="none", hidden=7), 3, 2, LEVELS).double()
+    torch.nn.init.normal_(network.head.weight)
+    x = torch.randn(2, 9, 3, dtype=torch.float64)
+    weight, bias = (p.detach().numpy() for p in network.recurrence.parameters())
+    states, state = network.recurrence(x)
+    np.testing.assert_allclose(states.detach().numpy(), np.tanh(x.numpy() @ weight.T + bias), atol=1e-12)
+    assert state is None
+    with torch.no_grad():
+        torch.testing.assert_close(network(x)[:, 4:5], network(x[:, 4:5]), rtol=0, atol=1e-12)
+
+
+def test_a_network_without_recurrence_has_no_other_nonlinearity():
+    with pytest.raises(UsageError, match="only the rnn cell has a choice of nonlinearity"):
+        NetworkConfig(cell="none", nonlinearity="relu")
 
 
 def test_gradients_reach_back_through_the_whole_window():
