@@ -18,7 +18,7 @@ import pandas as pd
 from forecasting.columns import read_column
 from forecasting.errors import BarsError, InvalidSymbol, UsageError
 from forecasting.events import EVENT_KINDS, split_factors, validate_events
-from forecasting.sessions import are_sessions, calendar_of, session_numbers
+from forecasting.sessions import are_sessions, calendar_of, session_numbers, time_zone_of
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
 BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
@@ -73,7 +73,8 @@ class Instrument:
     @classmethod
     def from_symbol(cls, symbol: str, source: str = "python") -> "Instrument":
         """Return the instrument that a symbol's suffix suggests, in US dollars."""
-        return cls(validate_symbol(symbol), source, calendar_of(symbol))
+        calendar = calendar_of(validate_symbol(symbol))
+        return cls(symbol, source, calendar, time_zone=time_zone_of(calendar))
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def utc_now() -> pd.Timestamp:
 def fetch_prices(
     workspace: Workspace,
     source: str | Provider,
-    symbols: Sequence[str],
+    symbols: Sequence[str] = (),
     progress: Progress = no_progress,
     clock: Clock = utc_now,
     full: bool = False,

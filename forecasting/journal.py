@@ -17,13 +17,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from forecasting.errors import WorkspaceError
 from forecasting.tables import append_rows, drop_later_rows, read_table, tidy, to_frame
 from forecasting.workspace import read_json, write_atomic
 
 KNOWN_AT = pa.field("known_at", pa.timestamp("us", tz="UTC"))
 _NEVER = pd.Timestamp(0, tz="UTC")
-_TICK = pd.Timedelta(microseconds=1)
+_TICK = pd.Timedelta(milliseconds=1)  # of Delta's statistics
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ class Journal:
         try:
             return read_json(
                 self._root / f"{self._name}.json",
-                lambda stored: Published(
-                    self._build(stored[self._name]), pd.Timestamp(stored["known_until"]).as_unit("us")
-                ),
+                lambda stored: Published(self._build(stored[self._name]), _instant(stored["known_until"])),
             )
         except FileNotFoundError:
             return Published({}, _NEVER)
@@ -93,7 +90,8 @@ class Journal:
         ----------
         batch : frames by table, in the order they are written
         facts : JSON values
-        known_at : UTC instant; where the clock stood still or went back, the next after the last batch counts
+        known_at : UTC instant, rounded up to milliseconds; where the clock stood still or went back, the next
+            after the last batch counts
 
         Returns
         -------
@@ -108,17 +106,24 @@ class Journal:
         if self._unpublished.exists():
             for name in self._schemas:
                 drop_later_rows(self._root / name, KNOWN_AT.name, last)
-        known_at = max(known_at, last + _TICK)
+        known_at = max(known_at, last + _TICK).ceil(_TICK)
         write_atomic(self._unpublished, "")
         for name, rows in batch.items():
             append_rows(self._root / name, rows.assign(known_at=known_at), self._schemas[name])
         state = {"known_until": known_at.isoformat(), self._name: facts}
         write_atomic(self._root / f"{self._name}.json", json.dumps(state))
-        with suppress(OSError, WorkspaceError):  # all is published; the next batch tries again
+        with suppress(Exception):  # all is published; the next batch tries again
             self._unpublished.unlink()
             for name in batch:
                 tidy(self._root / name, "symbol", KNOWN_AT.name)
         return known_at
+
+
+def _instant(text: str) -> pd.Timestamp:
+    instant = pd.Timestamp(text)
+    if pd.isna(instant) or instant.tz is None:
+        raise ValueError(f"{text!r} is no instant")
+    return instant.tz_convert("UTC").as_unit("us")
 
 
 def newest(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

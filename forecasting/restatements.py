@@ -20,9 +20,10 @@ _RATIOS = {1.5, *range(2, 11), 15.0, 20.0, 25.0, 30.0, 40.0, 50.0}
 
 _UNIT = 100.0
 _NEAR = 0.005  # relative; ratios of prices that were rounded
+_SAME_EVENT = 1e-4  # relative; amounts that were rounded and divided by a split
 
 
-def fresh_rows(rows: pd.DataFrame, stored: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def fresh_rows(rows: pd.DataFrame, stored: pd.DataFrame, keys: list[str], same: float = _SAME) -> pd.DataFrame:
     """Return the rows whose key is not stored, or whose numbers differ from all that are stored under it."""
     if not len(stored) or not len(rows):
         return rows
@@ -30,8 +31,8 @@ def fresh_rows(rows: pd.DataFrame, stored: pd.DataFrame, keys: list[str]) -> pd.
     numbered = rows.assign(row=np.arange(len(rows)))
     pairs = numbered.merge(stored[[*keys, *values]], on=keys, suffixes=("", "_stored"))
     before = pairs[[f"{c}_stored" for c in values]].to_numpy()
-    same = np.isclose(pairs[values].to_numpy(), before, rtol=_SAME, atol=0, equal_nan=True).all(axis=1)
-    return rows[~np.isin(np.arange(len(rows)), pairs["row"][same])]
+    known = np.isclose(pairs[values].to_numpy(), before, rtol=same, atol=0, equal_nan=True).all(axis=1)
+    return rows[~np.isin(np.arange(len(rows)), pairs["row"][known])]
 
 
 def compare_history(
@@ -50,13 +51,18 @@ def compare_history(
     bars, events, quarantined : what a source has
     stored_bars, stored_events : latest rows of the same symbols
     is_whole : whether it is each symbol's whole history, so that what is missing from it was withdrawn;
-        what lies before its first or after its last bar is not judged
+        what lies before its first or after its last bar, or is in quarantine now, is not judged. Where its
+        prices are on another scale, every stored bar that it does not have is withdrawn: a reader must
+        not see both scales.
     """
-    fresh, told = fresh_rows(bars, stored_bars, BAR_KEY), fresh_rows(events, stored_events, EVENT_KEY)
+    fresh = fresh_rows(bars, stored_bars, BAR_KEY)
+    told = fresh_rows(events, stored_events, EVENT_KEY, _SAME_EVENT)
     if is_whole and len(stored_bars):
+        held = stored_bars[stored_bars["close"].notna()]
+        rescaled = held["symbol"].isin(_rescaled(bars, held))
         seen = pd.concat([bars[BAR_KEY], quarantined[BAR_KEY]])
-        gone = _withdrawn(stored_bars[stored_bars["close"].notna()], bars, seen, BAR_KEY)
-        fresh = pd.concat([fresh, gone[BAR_COLUMNS]])
+        gone = [_withdrawn(held[~rescaled], bars, seen, BAR_KEY), _missing(held[rescaled], bars, BAR_KEY)]
+        fresh = pd.concat([fresh, *(rows[BAR_COLUMNS] for rows in gone)])
         told = pd.concat([told, _withdrawn(stored_events, bars, events, EVENT_KEY)[[*EVENT_KEY, "value"]]])
     return fresh, told, _describe(fresh, told, stored_bars, stored_events)
 
@@ -65,10 +71,33 @@ def _withdrawn(stored: pd.DataFrame, bars: pd.DataFrame, seen: pd.DataFrame, key
     """Return the stored rows, their numbers NaN, that lie within the range of the bars and are not seen any more."""
     sessions = bars.groupby("symbol")["session"]
     first, last = (ends.reindex(stored["symbol"]).to_numpy() for ends in (sessions.min(), sessions.max()))
-    held = stored[(first <= stored["session"].to_numpy()) & (stored["session"].to_numpy() <= last)]
+    return _missing(
+        stored[(first <= stored["session"].to_numpy()) & (stored["session"].to_numpy() <= last)], seen, keys
+    )
+
+
+def _missing(held: pd.DataFrame, seen: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return the rows whose key is not seen any more, their numbers NaN."""
     found = held[keys].merge(seen[keys].drop_duplicates(), on=keys, how="left", indicator=True)["_merge"] == "both"
     gone = held[~found.to_numpy()]
     return gone.assign(**dict.fromkeys(_numbers(gone), np.nan))
+
+
+def _rescaled(bars: pd.DataFrame, held: pd.DataFrame) -> set[str]:
+    """Return the symbols whose closes are on another scale than they were, all of them or up to some session."""
+    shared = bars.merge(held, on=BAR_KEY, suffixes=("", "_stored"))
+    ratios = (shared["close"] / shared["close_stored"]).to_numpy()
+    shared, ratios = shared[np.abs(ratios - 1) > _SAME], ratios[np.abs(ratios - 1) > _SAME]
+    common = held.groupby("symbol").size()
+    return {
+        str(symbol)
+        for symbol, rows in shared.reset_index(drop=True).groupby("symbol")
+        if len(rows) > _FEW and (_of_one_scale(ratios[rows.index]) or len(rows) > common[symbol] / 2)
+    }
+
+
+def _of_one_scale(ratios: np.ndarray) -> bool:
+    return bool((np.abs(ratios / np.median(ratios) - 1) < _NEAR).all())
 
 
 def _within(rows: pd.DataFrame, stored_bars: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +115,8 @@ def disagreeing(
 ) -> set[str]:
     """Return the symbols whose overlap with the store differs in a price or an event, volume apart.
 
-    A bar that one of the two lacks is no disagreement: sources drop and bring back single bars.
+    A bar that one of the two lacks is no disagreement: sources drop and bring back single bars. To have
+    none in common is one, since nothing then tells that both are on one scale.
 
     Parameters
     ----------
@@ -97,10 +127,10 @@ def disagreeing(
     old, new = (shared[[f"{c}{suffix}" for c in PRICE_COLUMNS]].to_numpy() for suffix in ("_stored", ""))
     moved = ~np.isclose(new, old, rtol=_SAME, atol=0).all(axis=1)
     moved &= ~np.isnan(old).all(axis=1)  # a bar that comes back is new, not other
-    past = _within(events, stored_bars)
-    kept = stored_events[stored_events["value"].notna()]
-    told = [fresh_rows(past, kept, EVENT_KEY), fresh_rows(kept, past, EVENT_KEY) if len(past) else kept]
-    return set(shared["symbol"][moved]).union(*(set(rows["symbol"]) for rows in told))
+    past, kept = _within(events, stored_bars), _within(stored_events, stored_bars)
+    told = [fresh_rows(*pair, EVENT_KEY, _SAME_EVENT) for pair in ((past, kept), (kept, past))]
+    apart = set(stored_bars["symbol"]) - set(shared["symbol"])
+    return apart | set(shared["symbol"][moved]) | {symbol for rows in told for symbol in rows["symbol"]}
 
 
 def _describe(
@@ -130,6 +160,8 @@ def _describe(
 
 def _likely_cause(ratios: np.ndarray, withdrawn: int, events: pd.DataFrame) -> str:
     causes = [_event_cause(row) for row in events.itertuples()]
+    if len(causes) > _FEW:
+        causes = [f"{len(causes)} splits and dividends revised"]
     moved = ratios[np.abs(ratios - 1) > _SAME]
     if len(moved):
         causes.append(_price_cause(moved, "split" in set(events["kind"])))
@@ -143,7 +175,7 @@ def _likely_cause(ratios: np.ndarray, withdrawn: int, events: pd.DataFrame) -> s
 def _price_cause(ratios: np.ndarray, split_told: bool) -> str:
     ratio = float(np.median(ratios))
     times = max(ratio, 1 / ratio)
-    if (np.abs(ratios / ratio - 1) < _NEAR).all():
+    if _of_one_scale(ratios):
         scaled = f"{_count(len(ratios), 'close')} times {ratio:.4g}"
         if abs(times / _UNIT - 1) < _NEAR:
             return f"{scaled}: a change of unit, such as pence and pounds"

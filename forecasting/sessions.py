@@ -80,8 +80,17 @@ def keeps_time_of(calendar: str, time_zone: str) -> bool:
     if calendar in {"24/7", "24/5", "CMES"}:
         return True
     days = pd.DatetimeIndex(["2024-01-15", "2024-07-15"])
-    ours, theirs = (days.tz_localize(zone).tz_convert("UTC") for zone in (str(_calendar(calendar).tz), time_zone))
+    ours, theirs = (days.tz_localize(zone).tz_convert("UTC") for zone in (time_zone_of(calendar), time_zone))
     return bool((ours == theirs).all())
+
+
+def time_zone_of(calendar: str) -> str:
+    """Return the time zone of a calendar's exchange.
+
+    >>> time_zone_of("XNZE")
+    'Pacific/Auckland'
+    """
+    return str(_calendar(calendar).tz)
 
 
 @lru_cache(maxsize=64)

@@ -31,22 +31,21 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
 def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
     """Return per symbol its range, bars, gaps, quarantined sessions, last fetch and newest forecast."""
     store = PriceStore(workspace.prices)
-    instruments = store.instruments()
     origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
     fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
     rows = []
     for row in store.summary().to_dict("records"):
         symbol = row["symbol"]
-        first, last = session_numbers(instruments[symbol].calendar, pd.DatetimeIndex([row["first"], row["last"]]))
+        span = session_numbers(row["calendar"], pd.DatetimeIndex([row["first"], row["last"]]).dropna())
         fetch = fetches.get(symbol)
         rows.append(
             {
                 "symbol": symbol,
                 "source": row["source"],
-                "first": str(row["first"].date()),
-                "last": str(row["last"].date()),
+                "first": str(row["first"].date()) if row["bars"] else None,
+                "last": str(row["last"].date()) if row["bars"] else None,
                 "bars": row["bars"],
-                "gaps": int(last - first) + 1 - row["bars"],
+                "gaps": int(span[-1] - span[0]) + 1 - row["bars"] if row["bars"] else 0,
                 "quarantined": row["quarantined"],
                 "fetched": f"{fetch['known_at']:%Y-%m-%d %H:%M}" if fetch else None,
                 "outcome": fetch["outcome"] if fetch else None,

@@ -34,7 +34,7 @@ class FetchReport:
     symbols : that answered
     current : that were not asked for, because no session has completed since their last bar
     added : bars that are new or other than before
-    quarantined : bars that broke a rule
+    quarantined : bars that broke a rule and are not in quarantine yet
     restated : by symbol, how and why its source changed what it had told before
     failures : by symbol
     retry_at : UTC instant from which a source that limits requests may be asked for the rest
@@ -95,7 +95,7 @@ def store_prices(store: PriceStore, collection: Collection, now: pd.Timestamp) -
         tuple(sorted(collection.instruments)),
         collection.current,
         appended.bars,
-        len(collection.quarantined),
+        appended.quarantined,
         dict(zip(appended.restatements["symbol"], appended.restatements["cause"], strict=True)),
         {symbol: failed.cause for symbol, failed in failures.items()},
         max((f.retry_at for f in failures.values() if f.retry_at), default=None),

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from forecasting.bars import BAR_COLUMNS, Instrument, PriceSeries, adjust_bars, validate_symbol
-from forecasting.errors import DataError
+from forecasting.errors import DataError, UsageError
 from forecasting.events import split_factors
 from forecasting.journal import KNOWN_AT, Journal, newest
 from forecasting.restatements import BAR_KEY, EVENT_KEY, compare_history, fresh_rows
@@ -42,9 +42,17 @@ _FETCH_COLUMNS = [field.name for field in _SCHEMAS["fetches"] if field.name != "
 
 @dataclass(frozen=True)
 class Appended:
-    """What an append changed: how many bars are new or other than before, and each restatement of the past."""
+    """What an append changed.
+
+    Parameters
+    ----------
+    bars : how many are new or other than before
+    quarantined : how many were not in quarantine before
+    restatements : of the past, by symbol
+    """
 
     bars: int
+    quarantined: int
     restatements: pd.DataFrame
 
 
@@ -55,10 +63,14 @@ class PriceStore:
     ----------
     root
         The folder; it is created by the first write.
+
+    Notes
+    -----
+    Where methods take `symbols`, a single one may be a string, and None means all.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._journal = Journal(root, _SCHEMAS, "instruments", _instruments)
+    def __init__(self, root: str | Path) -> None:
+        self._journal = Journal(Path(root), _SCHEMAS, "instruments", _instruments)
 
     def instruments(self) -> dict[str, Instrument]:
         """Return the stored instruments by symbol."""
@@ -99,7 +111,7 @@ class PriceStore:
             _require_same_kind(known[symbol], new[symbol])
         added, told, restatements = self._changes((bars, events, quarantined), whole)
         held = self._all("quarantine", list(new))
-        # quarantine first, bars after their events: so does who reads the tables by themselves find them
+        # bars after their events, for those who read a table without looking at `known_until`
         batch = {
             "quarantine": fresh_rows(quarantined, held, [*BAR_KEY, "rule"]),
             "events": told,
@@ -111,7 +123,7 @@ class PriceStore:
         if batch or known | new != known:
             facts = {symbol: vars(i) for symbol, i in sorted((known | new).items())}
             self._journal.publish(batch, facts, known_at)
-        return Appended(len(added), restatements)
+        return Appended(len(added), len(batch.get("quarantine", ())), restatements)
 
     def require(self, symbols: Sequence[str]) -> None:
         """Raise `DataError` unless all symbols are in the store."""
@@ -131,7 +143,7 @@ class PriceStore:
             A symbol is not in the store.
         """
         instruments, until = self._wanted(symbols, basis, as_of)
-        bars = self._bars(symbols, until)
+        bars = self._bars(None if symbols is None else list(instruments), until)
         bars = bars[bars["close"].notna()]
         events = self._events(list(instruments), until, None if basis == "total" else "split")
         void = self._void(list(instruments), until, bars)
@@ -159,7 +171,8 @@ class PriceStore:
         """
         instruments, until = self._wanted(symbols, "split", as_of)
         names = pd.Index(list(instruments))
-        bars = self._bars(symbols, until, columns=["close"])
+        bars = self._bars(None if symbols is None else list(instruments), until, columns=["close"])
+        bars = bars[bars["close"].notna()]
         rows, sessions = pd.factorize(bars["session"], sort=True)
         symbol = bars["symbol"].astype("category").cat
         closes = np.full((len(sessions), len(names)), np.nan)
@@ -190,20 +203,30 @@ class PriceStore:
         return newest(self._all("fetches"), ["symbol"])
 
     def summary(self) -> pd.DataFrame:
-        """Return per symbol its source, first and last session, number of bars, and when they were last added."""
+        """Return per symbol what is stored of it.
+
+        Columns `symbol`, `source`, `calendar`, `first` and `last` session, number of `bars`, number of
+        sessions `quarantined`, and when bars were last added, `known_at`; NaT where it has no bar.
+        """
         published = self._journal.published()
+        facts = [(symbol, i.source, i.calendar) for symbol, i in published.facts.items()]
         bars = self._bars(None, published.known_until, columns=["close"])
         bars = bars[bars["close"].notna()].astype({"symbol": str}).groupby("symbol")
-        out = bars.agg(
+        kept = bars.agg(
             first=("session", "first"), last=("session", "last"), bars=("session", "size"), known_at=("known_at", "max")
         )
-        sources = pd.Series({s: i.source for s, i in published.facts.items()}, name="source", dtype=object)
-        held = self.quarantined().groupby("symbol")["session"].nunique().rename("quarantined")
-        out = out.join(sources).join(held).reset_index()
-        return out.assign(quarantined=out["quarantined"].fillna(0).astype("int64"))
+        held = self._journal.rows("quarantine", published.known_until, columns=BAR_KEY).groupby("symbol")["session"]
+        out = pd.DataFrame(facts, columns=["symbol", "source", "calendar"]).astype(str)
+        out = out.join(kept, on="symbol").join(held.nunique().rename("quarantined"), on="symbol")
+        return out.fillna({"bars": 0, "quarantined": 0}).astype({"bars": "int64", "quarantined": "int64"})
+
+    def last_sessions(self) -> pd.Series:
+        """Return the last session that each symbol has told, by symbol: of a bar, or of one in quarantine."""
+        held = self._all("quarantine").groupby("symbol")["session"].max()
+        return pd.concat([self.summary().set_index("symbol")["last"], held]).groupby(level=0).max()
 
     def _all(self, name: str, symbols: Sequence[str] | None = None) -> pd.DataFrame:
-        condition = None if symbols is None else _one_of(symbols)
+        condition = None if symbols is None else _one_of(_listed(symbols))
         return self._journal.rows(name, self._journal.published().known_until, condition)
 
     def _bars(
@@ -247,10 +270,9 @@ class PriceStore:
         parts = []
         for is_whole in (True, False):
             bars, events, held = (frame[frame["symbol"].isin(list(whole)) == is_whole] for frame in frames)
-            if is_whole and not len(bars):
-                continue
+            symbols = list({*bars["symbol"], *events["symbol"]})
             since = None if is_whole or not len(bars) else bars["session"].min()
-            stored = self.read_overlap(list(bars["symbol"].unique()), since)
+            stored = self.read_overlap(symbols, since)
             parts.append(compare_history(bars, events, held, *stored, is_whole=is_whole))
         bars, events, restatements = (pd.concat(part, ignore_index=True) for part in zip(*parts, strict=True))
         return bars, events, restatements
@@ -262,8 +284,11 @@ class PriceStore:
 
         One look at what is published: all tables are then read as of the same instant.
         """
+        as_of = None if as_of is None else pd.Timestamp(as_of)
+        if as_of is not None and as_of.tz is None:
+            raise UsageError(f"as_of {as_of}: an instant has a time zone; next: pd.Timestamp(..., tz='UTC')")
         published = self._journal.published()
-        wanted = list(published.facts) if symbols is None else list(symbols)
+        wanted = list(published.facts) if symbols is None else _listed(symbols)
         _require(wanted, published.facts)
         known = {symbol: published.facts[symbol] for symbol in wanted}
         if total := [s for s, i in known.items() if i.price_basis == "total" and basis != "total"]:
@@ -274,11 +299,16 @@ class PriceStore:
         return known, min(as_of or published.known_until, published.known_until)
 
 
+def _listed(symbols: Sequence[str]) -> list[str]:
+    return [symbols] if isinstance(symbols, str) else list(symbols)
+
+
 def _one_of(symbols: Sequence[str]) -> ds.Expression:
     return one_of("symbol", symbols, _SCHEMAS["bars_1d"])
 
 
 def _instruments(stored: Mapping[str, Any]) -> dict[str, Instrument]:
+    """Build instruments of JSON values; raises TypeError where they are not."""
     return {symbol: Instrument(**values) for symbol, values in stored.items()}
 
 

@@ -46,7 +46,7 @@ def test_the_rows_of_a_batch_carry_one_instant_and_stand_beside_their_facts(jour
 def test_a_clock_that_went_back_does_not_reorder_what_was_known(journal):
     assert journal.publish({"first": frame(1.0)}, {}, TUESDAY) == TUESDAY
     after = journal.publish({"first": frame(2.0)}, {}, MONDAY)
-    assert after == TUESDAY + pd.Timedelta(microseconds=1)
+    assert after == TUESDAY + pd.Timedelta(milliseconds=1)
     assert values(journal, "first", TUESDAY) == [1.0]
 
 
@@ -128,3 +128,25 @@ def test_the_newest_row_of_each_key_is_found_whatever_the_order():
         assert found["symbol"].astype(str).tolist() == ["A", "A", "B"]
         assert found["value"].tolist() == [4.0, 5.0, 1.0]
     assert newest(rows.iloc[:0], ["symbol", "session"]).empty
+
+
+def test_instants_are_rounded_up_to_what_statistics_can_tell_apart(journal):
+    at = MONDAY + pd.Timedelta(microseconds=123_456)
+    assert journal.publish({"first": frame(1.0)}, {}, at) == MONDAY + pd.Timedelta(milliseconds=124)
+    assert journal.publish({"first": frame(2.0)}, {}, at) == MONDAY + pd.Timedelta(milliseconds=125)
+
+
+@pytest.mark.parametrize("known_until", ["null", '"2019-01-07 22:00"', "7", '"soon"'])
+def test_a_state_without_an_instant_is_an_error_that_names_the_file(journal, tmp_path, known_until):
+    (tmp_path / "facts.json").write_text(f'{{"known_until": {known_until}, "facts": {{}}}}')
+    with pytest.raises(WorkspaceError, match=r"facts\.json cannot be read"):
+        journal.published()
+
+
+def test_what_fails_after_a_batch_is_published_is_left_to_the_next(journal, monkeypatch):
+    def broken(*_args):
+        raise KeyError("statistics")
+
+    monkeypatch.setattr("forecasting.journal.tidy", broken)
+    journal.publish({"first": frame(1.0)}, {}, MONDAY)
+    assert values(journal, "first") == [1.0]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.bars import Instrument, normalize_bars
-from forecasting.errors import DataError, InvalidSymbol
+from forecasting.errors import DataError, InvalidSymbol, UsageError
 from forecasting.events import no_events
 from forecasting.store import PriceStore
 
@@ -213,4 +213,10 @@ def test_two_bad_rows_of_one_session_are_kept_once_however_often_they_come(store
     bad = pd.concat([flat_bars("AAA", DAYS[:1], [close]) for close in (-1.0, -2.0)]).assign(rule="not_positive")
     for known_at in (MONDAY, TUESDAY, WEDNESDAY):
         add(store, flat_bars("AAA", DAYS[1:], [1.0, 2.0]), known_at, quarantined=bad)
-    assert store.quarantined()["close"].tolist() == [-1.0, -2.0]
+    assert sorted(store.quarantined()["close"]) == [-2.0, -1.0]
+
+
+def test_an_instant_without_a_time_zone_is_refused(store):
+    add(store, flat_bars("AAA", DAYS, [1.0, 2.0, 3.0]))
+    with pytest.raises(UsageError, match="an instant has a time zone"):
+        store.read(as_of=pd.Timestamp("2019-01-07"))

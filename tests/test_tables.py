@@ -6,7 +6,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
+from forecasting import tables
 from forecasting.errors import WorkspaceError
 from forecasting.tables import append_rows, drop_later_rows, read_rows, tidy
 
@@ -108,3 +110,62 @@ def test_a_damaged_log_is_an_error_too(tmp_path):
     next((tmp_path / "t" / "_delta_log").glob("*.json")).write_text("{")
     with pytest.raises(WorkspaceError, match="t cannot be read"):
         read_rows(tmp_path / "t", SCHEMA)
+
+
+def test_tidying_keeps_rows_whose_instants_differ_by_less_than_statistics_tell(tmp_path):
+    # Delta's statistics cut instants off to milliseconds
+    path = tmp_path / "t"
+    append_rows(path, rows(*range(5000), at="2019-01-07 22:00:00.123456"), SCHEMA)
+    for k in range(30):
+        append_rows(path, rows(float(k), at=f"2019-01-07 22:00:00.{123457 + 300 * k}"), SCHEMA)
+        tidy(path, "symbol", "at")
+        assert len(read_rows(path, SCHEMA)) == 5001 + k
+
+
+@pytest.mark.parametrize("name", ["a b", "ümläut", "a#b?c", "s3:x", "a'b;c", "€ 100%"])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    path = tmp_path / name / "t"
+    for k in range(10):
+        append_rows(path, rows(float(k), at=f"2019-01-{k + 1:02}"), SCHEMA)
+        tidy(path, "symbol", "at")
+    drop_later_rows(path, "at", pd.Timestamp("2019-01-09", tz="UTC"))
+    assert sorted(read_rows(path, SCHEMA)["value"]) == [float(k) for k in range(9)]
+
+
+def test_a_folder_that_delta_would_take_for_another_is_refused(tmp_path):
+    with pytest.raises(WorkspaceError, match="may not hold % and two digits; next: another --workspace"):
+        append_rows(tmp_path / "a%20b" / "t", rows(1.0), SCHEMA)
+
+
+def test_a_table_whose_first_writer_was_killed_is_empty_and_takes_rows(tmp_path):
+    log = tmp_path / "t" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json#1").write_text("{")
+    assert read_rows(tmp_path / "t", SCHEMA).empty
+    drop_later_rows(tmp_path / "t", "at", pd.Timestamp("2019-01-09", tz="UTC"))
+    append_rows(tmp_path / "t", rows(1.0), SCHEMA)
+    assert read_rows(tmp_path / "t", SCHEMA)["value"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "{"])
+def test_a_pointer_cut_short_is_written_anew(tmp_path, content):
+    path = tmp_path / "t"
+    fill(path, 9)
+    (path / "_delta_log" / "_last_checkpoint").write_text(content)
+    fill(path, 9)
+    assert len(read_rows(path, SCHEMA)) == 18
+
+
+def test_a_reader_tries_again_where_the_files_it_saw_were_tidied_away(tmp_path, monkeypatch):
+    append_rows(tmp_path / "t", rows(1.0), SCHEMA)
+    failures = [FileNotFoundError("gone"), DeltaError("log file gone")]
+
+    class Moving(DeltaTable):
+        def get_add_actions(self, *arguments, **options):
+            if failures:
+                raise failures.pop()
+            return super().get_add_actions(*arguments, **options)
+
+    monkeypatch.setattr(tables, "DeltaTable", Moving)
+    assert read_rows(tmp_path / "t", SCHEMA)["value"].tolist() == [1.0]
+    assert failures == []

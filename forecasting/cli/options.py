@@ -6,11 +6,24 @@ from typing import Annotated
 import typer
 
 Symbols = Annotated[list[str] | None, typer.Argument(help="Symbols in Yahoo's notation, such as AAPL or ^GSPC.")]
+
+
+def _folder(text: str) -> Path:
+    if not text:  # a variable that is not set; Path("") would be the current folder
+        raise typer.BadParameter("an empty name: a workspace is a folder")
+    return Path(text)
+
+
 WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", help="Folder of prices, models and forecasts.", show_default=False)
+    Path | None,
+    typer.Option("--workspace", help="Folder of prices, models and forecasts.", show_default=False, parser=_folder),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show where an error came from.")]
+SourceOrFiles = Annotated[
+    str | None,
+    typer.Option("--source", help="yahoo (the default), sample or synthetic; or --files.", show_default=False),
+]
 Source = Annotated[str, typer.Option(help="yahoo, sample (embedded S&P 500 and NASDAQ) or synthetic.")]
 UniverseOption = Annotated[
     str | None, typer.Option("--universe", help="CSV file with a column `symbol`, or a shipped name such as us20.")
@@ -40,7 +53,9 @@ Calendar = Annotated[
     str | None,
     typer.Option(help="Exchange calendar of the files, such as XNYS or 24/7; by default by symbol."),
 ]
-Currency = Annotated[str, typer.Option(help="Money that the files' prices are in.")]
+Currency = Annotated[
+    str | None, typer.Option(help="Money that the files' prices are in; USD if not stated.", show_default=False)
+]
 DayFirst = Annotated[
     bool | None, typer.Option("--day-first/--month-first", help="How the files mean 02/03/2024.", show_default=False)
 ]

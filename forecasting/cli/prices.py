@@ -11,23 +11,24 @@ from forecasting.cli.options import (
     Full,
     JsonOption,
     Prices,
-    Source,
+    SourceOrFiles,
     Symbols,
     UniverseOption,
     Verbose,
     WorkspaceOption,
 )
+from forecasting.errors import UsageError
 
 
 def fetch(
     symbols: Symbols = None,
     universe: UniverseOption = None,
-    source: Source = "yahoo",
+    source: SourceOrFiles = None,
     full: Full = False,
     files: Files = None,
     prices: Prices = None,
     calendar: Calendar = None,
-    currency: Currency = "USD",
+    currency: Currency = None,
     day_first: DayFirst = None,
     decimal: Decimal = None,
     workspace: WorkspaceOption = None,
@@ -41,11 +42,24 @@ def fetch(
         from forecasting.jobs import fetch_prices
 
         wanted = chosen.symbols if chosen else ()
-        provider: str | FileProvider = source
+        provider: str | FileProvider = source or "yahoo"
+        of_files = {
+            "--prices": prices,
+            "--calendar": calendar,
+            "--currency": currency,
+            "--decimal": decimal,
+            "--day-first": day_first,
+        }
+        if files is None and (lost := [name for name, value in of_files.items() if value is not None]):
+            raise UsageError(
+                f"{', '.join(lost)} without --files: they tell how files are to be read; next: --files PATH"
+            )
+        if files is not None and source is not None:
+            raise UsageError("--files and --source together: one or the other")
         if files is not None:
             one = wanted[0] if len(wanted) == 1 else None
             provider = FileProvider(
-                files, prices, one, currency=currency, calendar=calendar, day_first=day_first, decimal=decimal
+                files, prices, one, currency=currency or "USD", calendar=calendar, day_first=day_first, decimal=decimal
             )
         with shown_progress(as_json) as progress:
             report = fetch_prices(place, provider, wanted, progress, full=full)
@@ -54,7 +68,7 @@ def fetch(
         if as_json:
             show_json(render.fetch_values(report))
         else:
-            render.show_fetch(report)
+            render.show_fetch(report, workspace)
         exit_if_partly(report.failures)
 
 

@@ -42,12 +42,17 @@ def _table(columns: Iterable[str]) -> Table:
     return table
 
 
-def show_fetch(report: FetchReport) -> None:
+def show_fetch(report: FetchReport, workspace: Path | None) -> None:
     """Print what a fetch added and changed."""
-    _print(f"{report.added} bars added for {len(report.symbols)} symbols; {report.quarantined} rows quarantined")
+    _print(
+        f"{_count(report.added, 'bar')} added or corrected for {_count(len(report.symbols), 'symbol')}; "
+        f"{_count(report.quarantined, 'row')} quarantined"
+    )
     if report.current:
         _print(f"up to date, no session has completed since: {', '.join(report.current)}")
     _show_named("restated", report.restated)
+    if report.added or report.quarantined:
+        _print_unbroken(f"next: {typed('quality', workspace)}, which names missing, doubtful and quarantined bars")
     _show_named("not fetched", report.failures)
 
 
@@ -107,7 +112,7 @@ def show_run(report: RunReport, workspace: Path | None) -> None:
     """Print the main job's results, and what to try next."""
     show_backtest(report.backtest)
     _print("")
-    show_fetch(report.fetched)
+    show_fetch(report.fetched, workspace)
     show_issue(report.issued)
     examples = {
         typed("dashboard", workspace): "look at the forecasts",
@@ -192,6 +197,10 @@ def _mending(symbol: str, source: str, rules: set[str], workspace: Path | None) 
     if source == "files":
         return ["next: mend the file, then fetch it again"]
     return [f"next: {typed(f'fetch {symbol} --full', workspace)}"]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _show_named(what: str, causes: Mapping[str, str]) -> None:

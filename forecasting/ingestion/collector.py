@@ -22,7 +22,8 @@ from forecasting.store import PriceStore
 HISTORY_START = pd.Timestamp("1990-01-01")
 """Where a whole history begins that is asked for; recorded calendars begin there. Files are read from their start."""
 
-_BEGINNING = pd.Timestamp("1700-01-01")
+_ALL_OF_IT = (pd.Timestamp("1700-01-01"), pd.Timestamp("2200-01-01"))
+"""What is asked of a source that is at hand; `judge` leaves out what is not complete."""
 OVERLAP = pd.Timedelta(days=10)
 """How far before the last stored session the next request begins, to confirm what is stored."""
 
@@ -107,14 +108,16 @@ def fetch_bars(
     wanted = list(dict.fromkeys(validate_symbol(s) for s in (symbols or provider.symbols)))
     if not wanted:
         raise UsageError(f"no symbols: the source {provider.source} needs at least one; next: tickercast run AAPL MSFT")
-    requests, failures = _plan(provider, wanted, store, now, full)
+    known = store.instruments()
+    requests, failures = _plan(provider, wanted, known, store, now, full)
     if not symbols:
         failures |= provider.refused
     results = _ask(provider, requests.values(), now, progress)
-    again = _restated({s: r for s, r in results.items() if requests[s].first > HISTORY_START}, store)
+    again = _restated(results, requests, store)
     requests |= {symbol: FetchRequest(symbol, HISTORY_START, requests[symbol].last) for symbol in again}
     results |= _ask(provider, [requests[symbol] for symbol in again], now, progress)
     failures |= {symbol: result for symbol, result in results.items() if isinstance(result, Failed)}
+    failures |= _of_other_kind(results, known)
     failures = {symbol: failures[symbol] for symbol in dict.fromkeys([*wanted, *failures]) if symbol in failures}
     accepted = {symbol: results[symbol] for symbol in sorted(results) if symbol not in failures}
     frames = [(r.bars, r.events, r.quarantined) for r in accepted.values() if isinstance(r, Accepted)]
@@ -136,11 +139,15 @@ def fetch_bars(
 
 
 def _plan(
-    provider: Provider, wanted: Sequence[str], store: PriceStore, now: pd.Timestamp, full: bool
+    provider: Provider,
+    wanted: Sequence[str],
+    known: Mapping[str, Instrument],
+    store: PriceStore,
+    now: pd.Timestamp,
+    full: bool,
 ) -> tuple[dict[str, FetchRequest], dict[str, Failed]]:
     """Return what to ask for, and the symbols that must not be asked for."""
-    known = store.instruments()
-    held = store.summary().set_index("symbol")["last"] if known else pd.Series(dtype="datetime64[us]")
+    held = store.last_sessions() if known else pd.Series(dtype="datetime64[us]")
     requests: dict[str, FetchRequest] = {}
     failures: dict[str, Failed] = {}
     for symbol in wanted:
@@ -158,7 +165,7 @@ def _plan(
         except DataError:  # the source may know the exchange; what is not complete is then left out by `judge`
             last = now.tz_localize(None).normalize() + pd.Timedelta(days=1)
         if not provider.incremental:
-            requests[symbol] = FetchRequest(symbol, _BEGINNING, last)
+            requests[symbol] = FetchRequest(symbol, *_ALL_OF_IT)
         elif full or symbol not in held.index:
             requests[symbol] = FetchRequest(symbol, HISTORY_START, last)
         elif held[symbol] < last:
@@ -180,18 +187,38 @@ def _ask(
     return results
 
 
-def _restated(results: Mapping[str, Accepted | Failed], store: PriceStore) -> list[str]:
-    """Return the symbols whose answers differ from what is stored."""
-    answers = {
-        symbol: result for symbol, result in results.items() if isinstance(result, Accepted) and len(result.bars)
-    }
-    if not answers:
+def _restated(
+    results: Mapping[str, Accepted | Failed], requests: Mapping[str, FetchRequest], store: PriceStore
+) -> list[str]:
+    """Return the symbols of which a part was asked for, and came different from what is stored."""
+    parts = [r for s, r in results.items() if isinstance(r, Accepted) and requests[s].first > HISTORY_START]
+    if not parts:
         return []
-    bars, events = (pd.concat([getattr(a, name) for a in answers.values()]) for name in ("bars", "events"))
-    stored_bars, stored_events = store.read_overlap(list(answers), bars["session"].min())
-    begins = bars.groupby("symbol")["session"].min().reindex(stored_events["symbol"])
-    stored_events = stored_events[stored_events["session"].to_numpy() >= begins.to_numpy()]
-    return sorted(disagreeing(bars, events, stored_bars, stored_events))
+    begins = pd.Series({r.instrument.symbol: requests[r.instrument.symbol].first for r in parts})
+    answered, stored = (
+        (pd.concat([r.bars for r in parts]), pd.concat([r.events for r in parts])),
+        store.read_overlap(list(begins.index), begins.min()),
+    )
+    stored = tuple(f[f["session"].to_numpy() >= begins.reindex(f["symbol"]).to_numpy()] for f in stored)
+    return sorted(disagreeing(*answered, *stored))
+
+
+def _of_other_kind(results: Mapping[str, Accepted | Failed], known: Mapping[str, Instrument]) -> dict[str, Failed]:
+    """Return the symbols whose prices are on another basis, in other money or of another exchange than stored."""
+    failures = {}
+    for symbol, result in results.items():
+        if symbol not in known or not isinstance(result, Accepted):
+            continue
+        for name in ("price_basis", "currency", "calendar"):
+            stored, told = (getattr(i, name) for i in (known[symbol], result.instrument))
+            if stored != told:
+                what = name.replace("_", " ")
+                cause = (
+                    f"{symbol} is stored with {what} {stored}, this is {told}: one {what} per symbol and workspace; "
+                    "next: state the stored one, or choose another --workspace"
+                )
+                failures[symbol] = Failed(symbol, f"other_{name}", cause)
+    return failures
 
 
 def _outcomes(requests: Mapping[str, FetchRequest], failures: Mapping[str, Failed], bars: pd.DataFrame) -> pd.DataFrame:
@@ -201,6 +228,7 @@ def _outcomes(requests: Mapping[str, FetchRequest], failures: Mapping[str, Faile
     for symbol in sorted(requests.keys() | failures.keys()):
         request, failed = requests.get(symbol), failures.get(symbol)
         asked = (request.first, request.last) if request else (pd.NaT, pd.NaT)
+        asked = (pd.NaT, pd.NaT) if asked == _ALL_OF_IT else asked
         told = (failed.kind, failed.cause) if failed else ("ok", "")
         rows.append((symbol, *asked, *told, int(counts.get(symbol, 0))))
     return pd.DataFrame(rows, columns=["symbol", "first", "last", "outcome", "cause", "bars"])

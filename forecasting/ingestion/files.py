@@ -26,7 +26,7 @@ from forecasting.events import no_events, split_factors
 from forecasting.ingestion.layouts import FilePrices, read_prices
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.ingestion.tabular import reading
-from forecasting.sessions import calendar_of, calendar_sessions
+from forecasting.sessions import calendar_of, calendar_sessions, time_zone_of
 
 PRICES = ("traded", "split", "total")
 """What a file's prices can be: as traded, adjusted for splits, or for splits and dividends."""
@@ -134,7 +134,8 @@ class FileProvider(Provider):
         # split-adjusted prices whose splits the file tells are stored as traded
         stored = "traded" if self._prices == "split" and prices.tells_splits else self._prices
         calendar = self.calendar or calendar_of(symbol)
-        instrument = Instrument(symbol, self.source, calendar, self._currency, price_basis=stored)
+        zone = time_zone_of(calendar)
+        instrument = Instrument(symbol, self.source, calendar, self._currency, zone, price_basis=stored)
         return Fetched(instrument, *asked)
 
     def read(self, symbol: str) -> pd.DataFrame:

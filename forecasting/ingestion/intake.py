@@ -32,9 +32,9 @@ def judge(fetched: Fetched, now: pd.Timestamp) -> Accepted | Failed:
     try:
         bars, events = normalize_bars(fetched.bars), validate_events(fetched.events[EVENT_COLUMNS])
         last = last_complete_session(instrument.calendar, now)
-    except DataError as error:
-        return Failed(instrument.symbol, "bad_payload", str(error))
-    today = now.tz_convert(instrument.time_zone).tz_localize(None).normalize()
+        today = now.tz_convert(instrument.time_zone).tz_localize(None).normalize()
+    except (DataError, KeyError) as error:  # no time zone of this name is a KeyError
+        return Failed(instrument.symbol, "bad_payload", f"{error}; next: leave it out, and report this line")
     rules = broken_rules(bars)
     closed = ~are_sessions(instrument.calendar, pd.DatetimeIndex(bars["session"]))
     rules[closed & (rules == "")] = "not_a_session"

@@ -163,7 +163,7 @@ def _jumps(bars: BarArrays) -> Iterator[Found]:
                 bars.sessions[down - 1],
                 int(down - up),
                 f"close {bars.prices[up, 3]:.6g} between {bars.prices[up - 1, 3]:.6g} and "
-                f"{bars.prices[down, 3]:.6g}, undone within {down - up} sessions",
+                f"{bars.prices[down, 3]:.6g}, undone within {down - up} session{'' if down - up == 1 else 's'}",
                 "a bad tick, or an adjustment made on some bars only: "
                 + ("there is no volume to tell" if np.isnan(bars.volume[up]) else "volume shows no news"),
             )

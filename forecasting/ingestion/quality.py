@@ -19,6 +19,9 @@ FINDING_COLUMNS = ["symbol", "severity", "rule", "first", "last", "bars", "found
 STALE_BARS = 5
 """Bars in a row that repeat the one before, that one included, a week: real prices repeat for up to four."""
 
+LONG_STALE_BARS = 10
+"""As many are stale whatever was traded meanwhile."""
+
 _SAME = 1e-6  # relative, of prices that count as equal
 # per rule of quarantine: what the first row of a run shows, and the likely cause
 _IN_WORDS = {
@@ -170,18 +173,23 @@ def _flags(series: PriceSeries, quarantined: pd.DatetimeIndex | None) -> Iterato
 def _stale_runs(bars: BarArrays) -> Iterator[Found]:
     volume = np.nan_to_num(bars.volume)
     same = (np.abs(np.diff(bars.prices, axis=0)) <= _SAME * bars.prices[1:]).all(axis=1)
-    repeats = np.concatenate([[False], same & ((volume[1:] == 0) | (volume[1:] == volume[:-1]))])
+    same = np.concatenate([[False], same])
+    repeats = same & ((volume == 0) | (volume == np.roll(volume, 1)))
+    for second, last in find_runs(same):
+        if last - second + 2 >= LONG_STALE_BARS:
+            repeats[second : last + 1] = True
     for second, last in find_runs(repeats):
         first = second - 1
         if last - first + 1 >= STALE_BARS:
             traded = volume[last] > 0
+            volumes = "the same volume" if np.ptp(volume[first : last + 1]) == 0 else "changing volume, the last"
             yield Found(
                 "stale_run",
                 bars.sessions[first],
                 bars.sessions[last],
                 last - first + 1,
                 f"the same open, high, low and close ({bars.prices[last, 3]:.6g}), "
-                + (f"and the same volume ({volume[last]:g})" if traded else "without volume"),
+                + (f"and {volumes} {volume[last]:g}" if traded else "without volume"),
                 "the source repeats its last bar"
                 if traded
                 else "no trade (suspended, hardly traded, or pegged), or a source that repeats its last price",

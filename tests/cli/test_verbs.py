@@ -8,13 +8,16 @@ import sys
 import pandas as pd
 import pytest
 from cli_helpers import SMALL, Tickercast
+from typer.testing import CliRunner
 
 from forecasting.bars import Instrument
+from forecasting.cli.verbs import app
 from forecasting.events import no_events
 from forecasting.ingestion import yahoo
 from forecasting.ingestion.provider import Fetched
 from forecasting.ingestion.synthetic import SyntheticProvider, make_market
 from forecasting.ledger import Ledger
+from forecasting.store import PriceStore
 
 VERBS = ["fetch", "train", "backtest", "forecast", "run", "export", "quality", "status", "dashboard"]
 
@@ -340,3 +343,52 @@ def test_status_lists_all_models_and_names_a_damaged_backtest_beside_the_rest(co
     assert len(values["models"]) == 2
     assert len(values["symbols"]) == 2
     assert re.search(rf"{folder.name} is not whole", values["backtests"][0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["fetch", "--source", "sample", "--prices", "split"], "--prices without --files"),
+        (
+            ["fetch", "--source", "sample", "--currency", "EUR", "--decimal", ","],
+            "--currency, --decimal without --files",
+        ),
+        (["fetch", "--files", "x.csv", "--source", "sample"], "--files and --source together"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(tickercast, arguments, says):
+    result = tickercast(*arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not tickercast.workspace.exists()
+
+
+def test_a_workspace_without_a_name_is_refused():
+    result = CliRunner().invoke(app, ["status", "--workspace", ""])
+    assert result.exit_code == 2
+    assert "an empty name" in result.stderr
+
+
+def test_what_a_stored_symbol_is_cannot_be_changed_by_the_way(tickercast, tmp_path):
+    bars = sample_file(tmp_path / "AAA.csv")
+    assert tickercast("fetch", "--files", str(bars), "--prices", "split", "--currency", "EUR").exit_code == 0
+    for option, name in (
+        (["--currency", "GBp"], "currency EUR"),
+        (["--currency", "EUR", "--calendar", "XLON"], "XNYS"),
+    ):
+        result = tickercast("fetch", "--files", str(bars), "--prices", "split", *option)
+        assert result.exit_code == 1
+        assert name in result.stderr
+    assert PriceStore(tickercast.workspace / "prices").instruments()["AAA"].currency == "EUR"
+
+
+def test_dates_that_have_not_come_are_held_back_by_name(tickercast, tmp_path):
+    bars = sample_file(tmp_path / "AAA.csv", "2099-01-05")
+    assert tickercast("fetch", "--files", str(bars), "--prices", "split").exit_code == 0
+    assert PriceStore(tickercast.workspace / "prices").quarantined()["rule"].tolist() == ["future_session"]
+
+
+def sample_file(path, *more):
+    rows = [f"{day},1,2,0.5,1.5,100" for day in ("2019-01-02", "2019-01-03", "2019-01-04", *more)]
+    path.write_text("Date,Open,High,Low,Close,Volume\n" + "\n".join(rows) + "\n")
+    return path

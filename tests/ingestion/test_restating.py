@@ -1,6 +1,6 @@
 """A source that tells its past differently than before: what is asked for, stored, recorded and read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -239,3 +239,84 @@ def test_every_fetch_leaves_what_was_asked_and_what_came_of_it(store, vendor):
     fetch(vendor, store, MONDAY)
     (row,) = store.last_fetches().to_dict("records")
     assert (row["known_at"], row["outcome"], row["cause"], row["bars"]) == (MONDAY, "timeout", "no answer", 0)
+
+
+RESCALED = {
+    "a bar of it is bad now": lambda v: v.bars.loc.__setitem__((30, "low"), -1.0),
+    "it begins later": lambda v: setattr(v, "bars", v.bars.iloc[4:]),
+    "it lacks a bar": lambda v: setattr(v, "bars", v.bars.drop(index=40)),
+}
+
+
+@pytest.mark.parametrize("change", RESCALED)
+def test_no_reader_sees_two_scales_whatever_a_rescaled_history_lacks(store, vendor, change):
+    fetch(vendor, store, THURSDAY)
+    scale(vendor, 0.01)
+    RESCALED[change](vendor)
+    fetch(vendor, store, MONDAY)
+    assert max(closes(store)) < 2
+    assert closes(store, as_of=THURSDAY) == CLOSES[:58].tolist()
+
+
+def test_a_history_rescaled_in_a_part_and_shortened_leaves_no_other_scale_before_it(store, vendor):
+    fetch(vendor, store, THURSDAY)
+    scale(vendor, 0.25, until=30)
+    vendor.bars = vendor.bars.iloc[10:]
+    fetch(vendor, store, MONDAY, full=True)
+    assert closes(store) == pytest.approx([*(CLOSES[10:30] / 4), *CLOSES[30:]])
+
+
+def test_an_answer_that_shares_no_session_with_the_store_is_not_trusted(store, vendor):
+    fetch(vendor, store, THURSDAY)
+    vendor.bars = vendor.bars.drop(index=range(45, 58))
+    scale(vendor, 1 / 16, until=47)
+    fetch(vendor, store, MONDAY)
+    assert [r.first for r in vendor.asked][-1] == HISTORY_START
+    assert closes(store) == pytest.approx(np.delete(CLOSES, range(45, 58)) / 16)
+
+
+def test_an_event_on_a_session_whose_bar_is_held_back_does_not_ask_for_all_again(store, vendor):
+    vendor.bars.loc[57, "low"] = -1.0
+    vendor.events = events_of("AAA", (str(DAYS[57].date()), "dividend", 0.5))
+    fetch(vendor, store, THURSDAY)
+    fetch(vendor, store, MONDAY)
+    assert len(vendor.asked) == 2
+
+
+def test_amounts_that_were_rounded_after_a_split_are_the_same(store, vendor):
+    vendor.events = events_of("AAA", *((str(day.date()), "dividend", 0.22) for day in DAYS[40:58]))
+    fetch(vendor, store, THURSDAY)
+    vendor.events = vendor.events.assign(value=3 * 0.073333)
+    _, added = fetch(vendor, store, MONDAY)
+    assert len(vendor.asked) == 2
+    assert len(added.restatements) == 0
+    vendor.events = vendor.events.assign(value=0.3)
+    fetch(vendor, store, MONDAY, full=True)
+    assert restatement(store)["cause"] == "18 splits and dividends revised"
+
+
+def test_a_symbol_whose_every_bar_is_held_back_is_shown_and_not_asked_for_again(store, vendor):
+    vendor.bars = vendor.bars.assign(low=-1.0)
+    fetch(vendor, store, MONDAY)
+    (row,) = store.summary().to_dict("records")
+    assert (row["symbol"], row["bars"], row["quarantined"]) == ("AAA", 0, 60)
+    assert pd.isna(row["first"])
+    found, _ = fetch(vendor, store, MONDAY)
+    assert found.current == ("AAA",)
+    assert len(store.read()["AAA"]) == 0
+
+
+def test_a_symbol_told_on_another_basis_fails_by_itself(store, vendor):
+    fetch(vendor, store, THURSDAY)
+    other = Instrument.from_symbol("AAA", "vendor")
+    vendor.fetch = lambda request: Fetched(replace(other, price_basis="split"), vendor.bars, vendor.events)
+    found, added = fetch(vendor, store, MONDAY)
+    assert found.failures["AAA"].kind == "other_price_basis"
+    assert added.bars == 0
+
+
+def test_a_time_zone_that_does_not_exist_fails_its_symbol_alone(store, vendor):
+    odd = Instrument("AAA", "vendor", "24/7", "USD", "Mars/Olympus")
+    vendor.fetch = lambda request: Fetched(odd, vendor.bars, vendor.events)
+    found = fetch_bars(vendor, ["AAA"], store, MONDAY)
+    assert found.failures["AAA"].kind == "bad_payload"
