@@ -1,6 +1,8 @@
 """The verbs that bring prices in and report on them."""
 
-from forecasting.cli.console import exit_if_partly, reported_errors, show_json, shown_progress
+import typer
+
+from forecasting.cli.console import exit_if_partly, reported_errors, show_json, shown_progress, typed
 from forecasting.cli.inputs import choose_universe, open_workspace, stored_universe
 from forecasting.cli.options import (
     Calendar,
@@ -68,7 +70,9 @@ def fetch(
         if as_json:
             show_json(render.fetch_values(report))
         else:
-            render.show_fetch(report, workspace)
+            render.show_fetch(report)
+            if report.added or report.quarantined:
+                typer.echo(f"next: {typed('quality', workspace)}, which names missing, doubtful and quarantined bars")
         exit_if_partly(report.failures)
 
 

@@ -42,7 +42,7 @@ def _table(columns: Iterable[str]) -> Table:
     return table
 
 
-def show_fetch(report: FetchReport, workspace: Path | None) -> None:
+def show_fetch(report: FetchReport) -> None:
     """Print what a fetch added and changed."""
     _print(
         f"{_count(report.added, 'bar')} added or corrected for {_count(len(report.symbols), 'symbol')}; "
@@ -51,8 +51,6 @@ def show_fetch(report: FetchReport, workspace: Path | None) -> None:
     if report.current:
         _print(f"up to date, no session has completed since: {', '.join(report.current)}")
     _show_named("restated", report.restated)
-    if report.added or report.quarantined:
-        _print_unbroken(f"next: {typed('quality', workspace)}, which names missing, doubtful and quarantined bars")
     _show_named("not fetched", report.failures)
 
 
@@ -112,7 +110,7 @@ def show_run(report: RunReport, workspace: Path | None) -> None:
     """Print the main job's results, and what to try next."""
     show_backtest(report.backtest)
     _print("")
-    show_fetch(report.fetched, workspace)
+    show_fetch(report.fetched)
     show_issue(report.issued)
     examples = {
         typed("dashboard", workspace): "look at the forecasts",

@@ -97,7 +97,7 @@ class NoRecurrence(RNNForecaster):
 def make_baselines(
     horizon: int,
     levels: tuple[float, ...] = LEVELS,
-    kind: Literal["walks", "standard", "all"] = "walks",
+    kind: Literal["standard", "all"] = "standard",
     recipe: Recipe | None = None,
 ) -> list[Forecaster]:
     """Return the baselines that a forecaster is scored against.
@@ -106,9 +106,9 @@ def make_baselines(
     ----------
     horizon : H
     levels : L quantile levels
-    kind : "walks" (the two random walks), "standard" (with `HarQuantiles`: seconds) or "all" (with GARCH,
-        GJR-GARCH, boosted trees and the network without its recurrence; and each but the last once more, as
-        the network is calibrated: minutes)
+    kind : "standard" (two random walks and `HarQuantiles`: seconds) or "all" (with GARCH, GJR-GARCH, boosted
+        trees and the network without its recurrence; and each but the last once more, as the network is
+        calibrated: minutes)
     recipe : of the network under test; "all" takes training and calibration from it
 
     Raises
@@ -118,16 +118,16 @@ def make_baselines(
 
     Examples
     --------
-    >>> [baseline.name for baseline in make_baselines(20, kind="standard")]
+    >>> [baseline.name for baseline in make_baselines(20)]
     ['random_walk', 'random_walk_ewma', 'har']
     """
-    if kind not in ("walks", "standard", "all"):
-        raise UsageError(f"baselines {kind!r}: kinds of baselines are walks, standard, all")
+    if kind not in ("standard", "all"):
+        raise UsageError(f"baselines {kind!r}: kinds of baselines are standard, all")
     if kind == "all":
         recipe = replace(recipe or Recipe(), horizon=horizon, levels=levels)
         calibrated = [Calibrated(baseline, recipe.calibration) for baseline in _without_network(horizon, levels)]
         return [*_without_network(horizon, levels), NoRecurrence(recipe), *calibrated]
-    return _without_network(horizon, levels)[: 2 if kind == "walks" else 3]
+    return _without_network(horizon, levels)[:3]
 
 
 def _without_network(horizon: int, levels: tuple[float, ...]) -> list[Forecaster]:

@@ -22,6 +22,7 @@ SIGNIFICANT = 0.05
 _IN_WORDS = {
     "random_walk": "a random walk with rolling historical quantiles",
     "random_walk_ewma": "a random walk with EWMA volatility",
+    "har": "a HAR volatility scale with fixed quantiles",
 }
 JUDGE = "random_walk_ewma"
 """The baseline a verdict is against."""

@@ -212,8 +212,7 @@ def test_a_baseline_that_was_not_fitted_says_so(name, market):
 
 
 def test_the_sets_of_baselines_have_their_names_and_each_its_horizon_and_levels():
-    assert [b.name for b in make_baselines(20)] == ["random_walk", "random_walk_ewma"]
-    assert [b.name for b in make_baselines(20, kind="standard")] == ["random_walk", "random_walk_ewma", "har"]
+    assert [b.name for b in make_baselines(20)] == ["random_walk", "random_walk_ewma", "har"]
     plain = ["random_walk", "random_walk_ewma", "har", "garch", "gjr_garch", "boosted"]
     everything = make_baselines(7, FEW, "all", SMALL)
     assert [b.name for b in everything] == [*plain, "no_recurrence", *(f"{name}_calibrated" for name in plain)]
@@ -221,7 +220,7 @@ def test_the_sets_of_baselines_have_their_names_and_each_its_horizon_and_levels(
     assert everything[6].recipe == replace(SMALL, horizon=7, network=replace(SMALL.network, cell="none"))
     assert {b.config for b in everything[7:]} == {SMALL.calibration}
     assert not {id(b) for b in everything[:6]} & {id(b.forecaster) for b in everything[7:]}
-    with pytest.raises(UsageError, match="'some': kinds of baselines are walks, standard, all"):
+    with pytest.raises(UsageError, match="'some': kinds of baselines are standard, all"):
         make_baselines(7, kind="some")
 
 
@@ -253,5 +252,5 @@ class Unconditional:
 def test_a_user_s_own_forecaster_is_walked_scored_and_calibrated_like_any_other(market):
     own = [Unconditional(), Calibrated(Unconditional(), CalibrationConfig(sessions=50))]
     scores = score_backtest(walk_forward([*own, *make_baselines(20)], market, BacktestConfig(40, 20)))
-    names = ["unconditional", "unconditional_calibrated", "random_walk", "random_walk_ewma"]
+    names = ["unconditional", "unconditional_calibrated", "random_walk", "random_walk_ewma", "har"]
     assert [c for c in scores if c.startswith("crps_")] == [f"crps_{name}" for name in names]

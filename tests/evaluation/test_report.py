@@ -122,7 +122,7 @@ def test_the_saved_forecasts_hold_every_row_with_its_outcome(backtest, tmp_path)
     found, scores = backtest
     report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
     table = pq.read_table(tmp_path / report.backtest_id / "forecasts.parquet").to_pandas()
-    assert len(table) == 3 * 2 * 12 * 3  # forecasters, symbols, origins, horizons
+    assert len(table) == 4 * 2 * 12 * 3  # forecasters, symbols, origins, horizons
     one = table[(table["forecaster"] == "random_walk_ewma") & (table["symbol"] == "BBB")]
     rolling = found.forecasts["random_walk_ewma"]["BBB"]
     values = np.stack(one["values"].to_list()).reshape(rolling.values.shape)
