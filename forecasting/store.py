@@ -19,25 +19,11 @@ from forecasting.bars import BAR_COLUMNS, Instrument, PriceSeries, adjust_bars, 
 from forecasting.errors import DataError, UsageError
 from forecasting.events import split_factors
 from forecasting.journal import KNOWN_AT, Journal, newest
+from forecasting.price_tables import FETCH_COLUMNS, SCHEMAS, SESSION_TYPE
 from forecasting.restatements import BAR_KEY, EVENT_KEY, compare_history, fresh_rows
 from forecasting.tables import one_of
 
-_DAY, _NUMBER, _TEXT, _COUNT = pa.date32(), pa.float64(), pa.string(), pa.int64()
-_BARS = [("symbol", _TEXT), ("session", _DAY), *((c, _NUMBER) for c in BAR_COLUMNS[2:]), KNOWN_AT]
-_RANGE = [("symbol", _TEXT), KNOWN_AT, ("first", _DAY), ("last", _DAY)]
-_CHANGES = [("bars", _COUNT), ("withdrawn", _COUNT), ("events", _COUNT), ("largest", _NUMBER), ("cause", _TEXT)]
-_SCHEMAS = {
-    name: pa.schema(fields)
-    for name, fields in {
-        "bars_1d": _BARS,
-        "events": [("symbol", _TEXT), ("session", _DAY), ("kind", _TEXT), ("value", _NUMBER), KNOWN_AT],
-        "quarantine": [*_BARS, ("rule", _TEXT)],
-        "restatements": [*_RANGE, *_CHANGES],
-        "fetches": [*_RANGE, ("outcome", _TEXT), ("cause", _TEXT), ("bars", _COUNT)],
-    }.items()
-}
 _NO_SESSIONS = pd.DatetimeIndex([], dtype="datetime64[us]")
-_FETCH_COLUMNS = [field.name for field in _SCHEMAS["fetches"] if field.name != "known_at"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +56,7 @@ class PriceStore:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._journal = Journal(Path(root), _SCHEMAS, "instruments", _instruments)
+        self._journal = Journal(Path(root), SCHEMAS, "instruments", _instruments)
 
     def instruments(self) -> dict[str, Instrument]:
         """Return the stored instruments by symbol."""
@@ -117,7 +103,7 @@ class PriceStore:
             "events": told,
             "bars_1d": added,
             "restatements": restatements,
-            "fetches": pd.DataFrame(columns=_FETCH_COLUMNS) if fetches is None else fetches,
+            "fetches": pd.DataFrame(columns=FETCH_COLUMNS) if fetches is None else fetches,
         }
         batch = {name: rows for name, rows in batch.items() if len(rows)}
         if batch or known | new != known:
@@ -242,7 +228,7 @@ class PriceStore:
         """
         condition = None if symbols is None else _one_of(symbols)
         if since is not None:
-            recent = ds.field("session") >= pa.scalar(since.date(), _DAY)
+            recent = ds.field("session") >= pa.scalar(since.date(), SESSION_TYPE)
             condition = recent if condition is None else recent & condition
         columns, encoded = [*BAR_KEY, *columns, KNOWN_AT.name], ["symbol"] if symbols is None else []
         return newest(self._journal.rows("bars_1d", until, condition, columns, encoded), BAR_KEY)
@@ -304,7 +290,7 @@ def _listed(symbols: Sequence[str]) -> list[str]:
 
 
 def _one_of(symbols: Sequence[str]) -> ds.Expression:
-    return one_of("symbol", symbols, _SCHEMAS["bars_1d"])
+    return one_of("symbol", symbols, SCHEMAS["bars_1d"])
 
 
 def _instruments(stored: Mapping[str, Any]) -> dict[str, Instrument]:

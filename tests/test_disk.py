@@ -71,7 +71,14 @@ def read_only(folder):
         subprocess.run(["umount", folder], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("bytes_a_file", [100, 1000, 5000], ids=["at once", "at a log", "at a table"])
+@pytest.mark.parametrize(
+    "bytes_a_file",
+    [
+        pytest.param(100, id="at once", marks=pytest.mark.slow),
+        pytest.param(1000, id="at a log", marks=pytest.mark.slow),
+        pytest.param(5000, id="at a table"),
+    ],
+)
 def test_on_a_full_disk_a_fetch_says_so_and_nothing_is_lost(place, tmp_path, bytes_a_file):
     file = write_files(tmp_path, 3000)
     failed = fetch_elsewhere(place, file, bytes_a_file)

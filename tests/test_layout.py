@@ -13,7 +13,7 @@ ENGINE = ROOT / "forecasting"
 FLOORS = [
     {"errors", "config"},
     {"sessions", "columns", "events", "bars", "forecasts", "charts", "workspace", "tables", "universe"},
-    {"journal", "restatements"},
+    {"journal", "price_tables", "restatements"},
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
