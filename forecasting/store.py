@@ -256,7 +256,9 @@ class PriceStore:
         parts = []
         for is_whole in (True, False):
             bars, events, held = (frame[frame["symbol"].isin(list(whole)) == is_whole] for frame in frames)
-            symbols = list({*bars["symbol"], *events["symbol"]})
+            symbols = list({*bars["symbol"].unique(), *events["symbol"].unique()})
+            if is_whole and not symbols:
+                continue
             since = None if is_whole or not len(bars) else bars["session"].min()
             stored = self.read_overlap(symbols, since)
             parts.append(compare_history(bars, events, held, *stored, is_whole=is_whole))
