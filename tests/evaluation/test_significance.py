@@ -13,6 +13,7 @@ from forecasting.evaluation.significance import (
     adjust_p_values,
     block_length,
     diebold_mariano,
+    long_run_mean,
     model_confidence_set,
     pool_by_date,
     skill_interval,
@@ -189,6 +190,23 @@ def test_it_finds_that_a_forecast_is_too_wide(horizon, wider):
 
 def test_a_history_of_a_few_horizons_does_not_fool_it():
     assert rejected(gaussian(500, 60, 20, seed=7), 20) <= 8
+
+
+def test_the_standard_error_of_a_single_wave_by_hand():
+    # of 64 values 6 cosines; with amplitude 0.3 the square of the first is 64 / 2 x 0.09, of the others 0
+    wave = 0.2 + 0.3 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)
+    mean, standard_error, freedom = long_run_mean(wave, 1)
+    assert (mean, freedom) == (pytest.approx(0.2), 6)
+    assert standard_error == pytest.approx(0.3 / np.sqrt(12))
+    assert long_run_mean(wave, 8) == (pytest.approx(0.2), pytest.approx(0.3 / np.sqrt(8)), 4)
+
+
+def test_a_mean_has_no_error_without_variation_and_an_unknown_one_on_too_few_values():
+    assert long_run_mean(np.full(50, 0.1), 5) == (pytest.approx(0.1), 0.0, 5)
+    mean, standard_error, freedom = long_run_mean(np.arange(5.0), 5)
+    assert (mean, freedom) == (2.0, 0)
+    assert np.isnan(standard_error)
+    assert np.isnan(long_run_mean(np.array([]), 1).mean)
 
 
 def test_symbols_are_pooled_by_their_mean_on_each_date():
