@@ -68,7 +68,7 @@ def main() -> None:
         recipe = changed(Recipe(), changes)
         began = time.perf_counter()
         forecasters = [RNNForecaster(recipe), *make_baselines(recipe.horizon)]
-        scores = score_backtest(walk_forward(forecasters, series, split)).set_index("horizon")
+        scores = score_backtest(walk_forward(forecasters, series, split)).scores.set_index("horizon")
         skill = " ".join(f"{100 * x:6.2f}" for x in scores["skill_random_walk_ewma"])
         cover = " ".join(f"{100 * x:5.1f}" for x in scores["coverage_80"])
         seconds = time.perf_counter() - began

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forecasting.config import BacktestConfig, Recipe
-from forecasting.errors import TooFewBars, UsageError
+from forecasting.errors import TooFewBars
 from forecasting.ingestion.collector import Collection
 from forecasting.ingestion.provider import Failed
 from forecasting.ledger import Ledger
@@ -18,15 +18,6 @@ def require_whole(workspace: Workspace) -> None:
     """Find out before any work whether its end can be written down."""
     Registry(workspace.models).promotions()
     Ledger(workspace.ledger).latest()
-
-
-def require_long_test(recipe: Recipe, config: BacktestConfig) -> None:
-    """Refuse a test in which no outcome of the longest horizon becomes known."""
-    if config.test_sessions <= recipe.horizon:
-        raise UsageError(
-            f"a test of {config.test_sessions} sessions: it must be longer than the horizon of {recipe.horizon}, or "
-            "no outcome of it is known; next: more --test-sessions"
-        )
 
 
 def leave_out_short(

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from forecasting.checks import leave_out_short, require_long_test, require_whole
+from forecasting.checks import leave_out_short, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError
-from forecasting.evaluation.report import BacktestReport
+from forecasting.evaluation.folds import require_longer_than
+from forecasting.evaluation.leakage import AuditReport, audit_network, audit_store
+from forecasting.evaluation.report import BacktestReport, list_backtests, load_report
+from forecasting.evaluation.workers import Workers
 from forecasting.exports import export_forecasts
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
@@ -23,7 +26,17 @@ from forecasting.model.bundle import load_model, save_model
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.records import JobRecord
 from forecasting.registry import Registry
-from forecasting.steps import Clock, FetchReport, ForecastReport, collect, issue, run_backtest, store_prices
+from forecasting.steps import (
+    Clock,
+    FetchReport,
+    ForecastReport,
+    Repetition,
+    collect,
+    issue,
+    run_again,
+    run_backtest,
+    store_prices,
+)
 from forecasting.store import PriceStore
 from forecasting.universe import Universe, make_universe
 from forecasting.workspace import Workspace
@@ -100,13 +113,71 @@ def backtest_model(
     config: BacktestConfig,
     progress: Progress = no_progress,
     clock: Clock = utc_now,
+    baselines: str = "standard",
+    workers: Workers | None = None,
 ) -> BacktestReport:
-    """Walk a recipe and the baselines forward over stored prices and write the report."""
-    require_long_test(recipe, config)
+    """Walk a recipe and the baselines forward over stored prices and write the report.
+
+    Parameters
+    ----------
+    baselines : kind of `make_baselines`
+    workers : where folds run; by default a process for each core, where that is worth it
+    """
+    require_longer_than(recipe.horizon, config)
     with workspace.lock():
-        series = PriceStore(workspace.prices).read(universe.symbols)
+        store = PriceStore(workspace.prices)
+        data_as_of = store.known_until
+        series = store.read(universe.symbols, as_of=data_as_of)
         with JobRecord(workspace, "backtest", clock()).step("backtest"):
-            return run_backtest(workspace, series, recipe, config, progress)
+            return run_backtest(workspace, series, recipe, config, progress, baselines, workers, data_as_of)
+
+
+def repeat_backtest(
+    workspace: Workspace, backtest_id: str, progress: Progress = no_progress, workers: Workers | None = None
+) -> Repetition:
+    """Run a finished backtest again on the prices it had, and compare to the last bit; nothing is written.
+
+    Raises
+    ------
+    DataError
+        There is no such backtest, it is damaged, or the prices it had are not stored.
+    """
+    folders = list_backtests(workspace.backtests)
+    if backtest_id not in folders:
+        raise DataError(
+            f"no backtest {backtest_id[:40]!r} in the workspace, which holds {', '.join(folders) or 'none'}; "
+            "next: tickercast backtest"
+        )
+    report = load_report(folders[backtest_id])
+    as_of = None if report.data_as_of is None else pd.Timestamp(report.data_as_of)
+    return run_again(report, PriceStore(workspace.prices).read(report.plan.universe, as_of), progress, workers)
+
+
+def audit_model(
+    workspace: Workspace,
+    symbols: Sequence[str] = (),
+    model_id: str | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> AuditReport:
+    """Look for leaks in a model, a fresh fit of its recipe, a backtest fold and the stored prices; write nothing.
+
+    Parameters
+    ----------
+    symbols : none means the model's universe
+    model_id : by default the newest champion whose universe holds the symbols
+    seed : of the noise that takes the future's place
+    """
+    store = PriceStore(workspace.prices)
+    store.require(symbols)
+    model_id = model_id or Registry(workspace.models).champion(symbols).model_id
+    network = load_model(workspace.models, model_id)
+    present = store.instruments()
+    wanted = symbols or [s for s in network.model.universe if s in present] or network.model.universe
+    series = store.read(wanted)
+    prices = audit_store(store, wanted, seed=seed)
+    checks, left_out = audit_network(network, series, seed, progress)
+    return AuditReport(f"model {model_id}", tuple(sorted(series)), (prices, *checks), left_out)
 
 
 def issue_forecasts(
@@ -150,7 +221,7 @@ def run_job(
     FetchError, TooFewBars, UsageError
         Nothing can be forecast, or not tested; the workspace is as it was.
     """
-    require_long_test(recipe, config)
+    require_longer_than(recipe.horizon, config)
     provider = make_provider(source)
     wanted = universe.symbols if universe else provider.symbols
     with workspace.lock():
@@ -161,11 +232,12 @@ def run_job(
         universe = replace(universe or make_universe(wanted), symbols=usable)
         with record.step("fetch"):
             fetched = store_prices(store, collection, clock())
-        series = store.read(usable)
+        data_as_of = store.known_until
+        series = store.read(usable, as_of=data_as_of)
         with record.step("train"):
             model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
         with record.step("backtest"):
-            backtest = run_backtest(workspace, series, recipe, config, progress)
+            backtest = run_backtest(workspace, series, recipe, config, progress, data_as_of=data_as_of)
         with record.step("forecast"):
             Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
             issued = issue(workspace, load_model(workspace.models, model_id), model_id, usable, clock)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from forecasting.errors import DataError
-from forecasting.evaluation.report import load_report
+from forecasting.evaluation.report import list_backtests, load_report
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import MANIFEST
 from forecasting.registry import Registry
@@ -24,7 +24,7 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
         "symbols": _symbols(workspace),
         "models": sorted(path.parent.name for path in workspace.models.glob(f"*/{MANIFEST}")),
         "champions": [asdict(p) for p in Registry(workspace.models).champions()],
-        "backtests": [_summary(path.parent) for path in sorted(workspace.backtests.glob("*/backtest.json"))],
+        "backtests": [_summary(folder) for folder in list_backtests(workspace.backtests).values()],
     }
 
 
@@ -59,9 +59,9 @@ def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
 def _summary(folder: Path) -> str:
     try:
         report = load_report(folder)
-        network = report.recipe["network"]["cell"]
+        recipe = report.plan.recipe
         return (
-            f"backtest {folder.name} ({network}, horizon {report.recipe['horizon']}, {', '.join(report.universe)}): "
+            f"backtest {folder.name} ({recipe.network.cell}, horizon {recipe.horizon}, {', '.join(report.universe)}): "
             f"{report.summary()}"
         )
     except DataError as error:

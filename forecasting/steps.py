@@ -1,6 +1,8 @@
 """The steps that jobs order: each reads from a workspace, does one thing, and writes what came of it."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import pandas as pd
 from forecasting.bars import PriceSeries
 from forecasting.config import BacktestConfig, Progress, Recipe
 from forecasting.errors import DataError
-from forecasting.evaluation.baselines import make_baselines
-from forecasting.evaluation.report import BacktestReport, save_backtest
-from forecasting.evaluation.walkforward import score_backtest, walk_forward
+from forecasting.evaluation.comparison import score_backtest
+from forecasting.evaluation.plan import make_plan
+from forecasting.evaluation.report import BacktestReport, first_difference, load_report, save_backtest
+from forecasting.evaluation.walkforward import walk_forward
+from forecasting.evaluation.workers import Workers, workers_for
 from forecasting.exports import export_forecasts
-from forecasting.forecasts import Forecast, Forecaster
+from forecasting.forecasts import Forecast
 from forecasting.ingestion.collector import Collection, fetch_bars
 from forecasting.ingestion.provider import Provider
 from forecasting.ledger import Ledger
@@ -59,6 +63,22 @@ class ForecastReport:
     files: tuple[Path, ...]
     failures: Mapping[str, str]
     stale: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What became of running a backtest again.
+
+    Parameters
+    ----------
+    backtest_id
+    difference : where it first differs from what was written, to the last bit; None where it does not
+    changed : what of the engine and its packages is not what it was
+    """
+
+    backtest_id: str
+    difference: str | None
+    changed: tuple[str, ...]
 
 
 def collect(
@@ -108,11 +128,53 @@ def run_backtest(
     recipe: Recipe,
     config: BacktestConfig,
     progress: Progress,
+    baselines: str = "standard",
+    workers: Workers | None = None,
+    data_as_of: pd.Timestamp | None = None,
 ) -> BacktestReport:
-    """Walk a recipe and the baselines forward, and save the report."""
-    forecasters: list[Forecaster] = [RNNForecaster(recipe), *make_baselines(recipe.horizon, recipe.levels)]
-    backtest = walk_forward(forecasters, series, config, progress)
-    return save_backtest(backtest, score_backtest(backtest), recipe, config, workspace.backtests)
+    """Walk a recipe and the baselines forward, and save the report.
+
+    A finished backtest of the same prices, settings and engine stands; one that was killed goes on where it was.
+    """
+    plan = make_plan(series, recipe, config, baselines)
+    folder = workspace.backtests / plan.backtest_id
+    with suppress(DataError):
+        return load_report(folder)
+    workers = workers or workers_for(sum(map(len, series.values())))
+    parts = folder / "parts"
+    backtest = walk_forward(plan.forecasters(), series, config, progress, workers, parts)
+    report = save_backtest(backtest, score_backtest(backtest), plan, workspace.backtests, data_as_of)
+    shutil.rmtree(parts, ignore_errors=True)
+    return report
+
+
+def run_again(
+    report: BacktestReport, series: Mapping[str, PriceSeries], progress: Progress, workers: Workers | None
+) -> Repetition:
+    """Run a finished backtest again on the prices it had, and compare to the last bit; nothing is written.
+
+    Raises
+    ------
+    DataError
+        The prices are not those it had.
+    """
+    written = report.plan
+    plan = make_plan(series, written.recipe, written.config, written.baselines)
+    if plan.prices_sha256 != written.prices_sha256:
+        raise DataError(
+            f"backtest {report.backtest_id} was made from other prices than the store held as of {report.data_as_of} "
+            f"(SHA-256 {written.prices_sha256[:12]}…, now {plan.prices_sha256[:12]}…); next: tickercast backtest"
+        )
+    packages = [
+        f"{name} {now} for {before}"
+        for name, now in plan.packages.items()
+        if now != (before := written.packages.get(name))
+    ]
+    changed = ["the engine's source"] * (plan.engine_sha256 != written.engine_sha256) + packages
+    workers = workers or workers_for(sum(map(len, series.values())))
+    backtest = walk_forward(plan.forecasters(), series, plan.config, progress, workers)
+    difference = first_difference(report, backtest, score_backtest(backtest))
+    return Repetition(report.backtest_id, difference, tuple(changed))
 
 
 def issue(

@@ -62,6 +62,11 @@ class PriceStore:
         """Return the stored instruments by symbol."""
         return dict(self._journal.published().facts)
 
+    @property
+    def known_until(self) -> pd.Timestamp:
+        """The UTC instant of the last append; everything stored was known by then."""
+        return self._journal.published().known_until
+
     def append(
         self,
         instruments: Iterable[Instrument],

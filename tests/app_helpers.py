@@ -23,6 +23,7 @@ from forecasting import (
     Workspace,
     fetch_bars,
     make_baselines,
+    make_plan,
     make_provider,
     save_backtest,
     save_model,
@@ -69,6 +70,6 @@ def fill(root: Path) -> Workspace:
     pooled = {s: replace(series[s], bars=series[s].bars.iloc[-1500:]) for s in ("SYN1", "SYN2")}
     config = BacktestConfig(test_sessions=120, refit_every=60)
     backtest = walk_forward([network, *make_baselines(5)], pooled, config)
-    save_backtest(backtest, score_backtest(backtest), TINY, config, workspace.backtests)
+    save_backtest(backtest, score_backtest(backtest), make_plan(pooled, TINY, config), workspace.backtests)
     workspace.publish()
     return workspace

@@ -6,10 +6,9 @@ import pandas as pd
 import state
 import streamlit as st
 
-from forecasting import BacktestReport, csv_text, forecast_figure, long_table, price_text, wide_table
+from forecasting import BacktestReport, csv_text, forecast_figure, long_table, make_headline, price_text, wide_table
 
 HISTORIES = {"21": "1 mo", "63": "3 mo", "126": "6 mo", "252": "1 yr", "756": "3 yr"}
-NAMES = {"random_walk": "random walk", "random_walk_ewma": "EWMA random walk"}
 MOST_NAMED = 12
 MODES = {
     frozenset({"live"}): "**Live**: issued before any of its target sessions opened",
@@ -116,12 +115,12 @@ def show_verdict(report: BacktestReport | None, symbol: str) -> None:
         st.markdown("This model's recipe has not been backtested on its universe, so nothing is known about it. Next:")
         st.code("tickercast backtest", language="bash")
         return
+    for alarm in report.alarms:
+        st.warning(alarm, icon=":material/warning:")
     st.markdown(report.summary())
+    st.markdown(report.summary_of(symbol))
     others = "" if len(report.universe) <= MOST_NAMED else " and others"
-    apart = "" if symbol in report.universe else f" {symbol} itself was not among them."
-    st.caption(
-        f"Pooled over {', '.join(report.universe[:MOST_NAMED])}{others}.{apart} Backtest `{report.backtest_id}`."
-    )
+    st.caption(f"Pooled over {', '.join(report.universe[:MOST_NAMED])}{others}. Backtest `{report.backtest_id}`.")
 
 
 def show_provenance(issued: state.Issued) -> None:
@@ -136,23 +135,27 @@ def show_provenance(issued: state.Issued) -> None:
 
 
 def show_scores(report: BacktestReport) -> None:
-    network, *baselines = [c.removeprefix("crps_") for c in report.scores.columns if c.startswith("crps_")]
     columns = {
         "horizon": ("Sessions ahead", "{}"),
         "rows": ("Forecasts scored", "{:,}"),
-        f"crps_{network}": ("CRPS, network", "{:.5f}"),
+        "crps": ("CRPS, network", "{:.5f}"),
+        "crps_judge": ("CRPS, EWMA random walk", "{:.5f}"),
+        "skill": ("Skill against it", "{:+.1%}"),
+        "low": ("at least", "{:+.1%}"),
+        "high": ("at most", "{:+.1%}"),
+        "p": ("p", p_text),
+        "verdict": ("The network …", "{}"),
+        "strongest": ("Strongest baseline", "{}"),
+        "skill_strongest": ("Skill against it ", "{:+.1%}"),
+        "p_strongest": ("p ", p_text),
+        **{f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)},
     }
-    for name in baselines:
-        columns |= {
-            f"crps_{name}": (f"CRPS, {NAMES.get(name, name)}", "{:.5f}"),
-            f"skill_{name}": ("Skill against it", "{:+.1%}"),
-            f"p_{name}": ("p", p_text),
-        }
-    columns |= {f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)}
-    show_table(report.scores, columns)
+    show_table(make_headline(report.scores), columns)
     st.caption(
         f"Walk-forward scores, origins {report.test_first} to {report.test_last}: every forecast was made by a network "
-        "trained on earlier sessions only. CRPS is in log return, lower is better."
+        "trained on earlier sessions only. CRPS is in log return, lower is better. "
+        "Skill: by how much it is lower, with its 90% interval. The EWMA random walk counts as it is or calibrated, "
+        "whichever is better."
     )
 
 

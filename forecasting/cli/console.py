@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from forecasting.errors import FetchError, TickercastError
 
 PARTLY_DONE = 3
 _INTERRUPTED = 130
+_WORTH_TELLING_S = 5  # how long the rest takes, where no bar is shown
 
 
 def typed(arguments: str, workspace: Path | None) -> str:
@@ -88,14 +90,21 @@ def shown_progress(as_json: bool) -> Iterator[Progress]:
         yield from _bars()
     else:
         quarters: dict[str, int] = {}
+        began: dict[str, tuple[float, int]] = {}  # when each was first heard of, and how much was done by then
 
         def line(what: str, done: int, total: int) -> None:
+            since, before = began.setdefault(what, (time.monotonic(), done))
             quarter = 4 * done // total
             if quarter > quarters.get(what, 0):
                 quarters[what] = quarter
-                say(f"{what}: {25 * quarter}%")
+                left = (time.monotonic() - since) * (total - done) / max(done - before, 1)
+                say(f"{what}: {25 * quarter}%" + (f", about {_duration(left)} left" if left > _WORTH_TELLING_S else ""))
 
         yield line
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _bars() -> Iterator[Progress]:

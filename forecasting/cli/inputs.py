@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecasting.config import NetworkConfig, Recipe, TrainingConfig
+from forecasting.config import BacktestConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import DataError, UsageError
 from forecasting.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
+    from forecasting.evaluation.workers import Workers
     from forecasting.universe import Universe
 
 
@@ -44,3 +45,17 @@ def make_recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs:
         network=NetworkConfig(cell=cell, nonlinearity=nonlinearity),
         training=TrainingConfig(window=window, burn_in=window // 2, epochs=epochs, seed=seed),
     )
+
+
+def make_split(
+    test_sessions: int, refit_every: int, train_sessions: int | None = None, embargo: int = 0
+) -> BacktestConfig:
+    """Return the walk-forward split with these settings; 0 sessions between refits fit once."""
+    return BacktestConfig(test_sessions, refit_every or None, train_sessions, embargo)
+
+
+def choose_workers(jobs: int | None, backend: str, scheduler: str | None) -> "Workers | None":
+    """Return where folds run; None leaves that to the engine."""
+    from forecasting.evaluation.workers import Workers
+
+    return None if (jobs, backend, scheduler) == (None, "local", None) else Workers(jobs or 1, backend, scheduler)

@@ -2,13 +2,14 @@
 
 import typer
 
-from forecasting.cli.console import exit_if_partly, reported_errors, show_json, shown_progress, typed
-from forecasting.cli.inputs import choose_universe, make_recipe, open_workspace, stored_universe
+from forecasting.cli.console import exit_if_partly, reported_errors, say, show_json, shown_progress, typed
+from forecasting.cli.inputs import choose_universe, make_recipe, make_split, open_workspace, stored_universe
 from forecasting.cli.options import (
     Cell,
     Epochs,
     Horizon,
     JsonOption,
+    ModelOption,
     Nonlinearity,
     RefitEvery,
     Seed,
@@ -20,7 +21,6 @@ from forecasting.cli.options import (
     Window,
     WorkspaceOption,
 )
-from forecasting.config import BacktestConfig
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     """Fetch, train, backtest, forecast and export: the main job."""
     with reported_errors(as_json, verbose, workspace):
         recipe = make_recipe(cell, nonlinearity, horizon, window, epochs, seed)
-        config = BacktestConfig(test_sessions, refit_every)
+        config = make_split(test_sessions, refit_every)
         place, chosen = open_workspace(workspace), choose_universe(symbols, universe)
         from forecasting.jobs import run_job
 
@@ -88,37 +88,33 @@ def train(
             typer.echo(f"model {model_id} serves {chosen.name}; next: {typed('forecast', workspace)}")
 
 
-def backtest(
+def audit(
     symbols: Symbols = None,
     universe: UniverseOption = None,
-    cell: Cell = "rnn",
-    nonlinearity: Nonlinearity = "tanh",
-    horizon: Horizon = 20,
-    window: Window = 120,
-    epochs: Epochs = 10,
+    model: ModelOption = None,
     seed: Seed = 0,
-    test_sessions: TestSessions = 756,
-    refit_every: RefitEvery = 252,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Compare a recipe with doing nothing.
+    """Look for leaks: does any forecast change with its future?
 
-    Walks it and the baselines forward over stored prices; fits and keeps no model.
+    Checks the stored prices, a model, a fresh fit of its recipe for one epoch, and a backtest fold: with all
+    that an origin cannot know replaced by noise, removed, and continued by more noise. Writes nothing; ends with 1
+    where something changed.
     """
     with reported_errors(as_json, verbose, workspace):
-        recipe = make_recipe(cell, nonlinearity, horizon, window, epochs, seed)
-        config = BacktestConfig(test_sessions, refit_every)
-        place = open_workspace(workspace)
-        chosen = choose_universe(symbols, universe) or stored_universe(place)
-        from forecasting.jobs import backtest_model
+        place, chosen = open_workspace(workspace), choose_universe(symbols, universe)
+        from forecasting.jobs import audit_model
 
         with shown_progress(as_json) as progress:
-            report = backtest_model(place, chosen, recipe, config, progress)
+            report = audit_model(place, chosen.symbols if chosen else (), model, seed, progress)
         from forecasting.cli import render
 
         if as_json:
-            show_json(render.backtest_values(report))
+            show_json(render.audit_values(report))
         else:
-            render.show_backtest(report)
+            render.show_audit(report)
+        if report.leak:
+            say(f"tickercast: {report.summary()}; next: mend it, and train and test again before believing a score")
+            raise typer.Exit(1)

@@ -35,7 +35,24 @@ Window = Annotated[int, typer.Option(help="Sessions in a training window.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training windows.")]
 Seed = Annotated[int, typer.Option(help="The same seed, data and machine kind give the same forecast.")]
 TestSessions = Annotated[int, typer.Option(help="Sessions at the end that are forecast, from every origin.")]
-RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test.")]
+RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test; 0 fits once.")]
+TrainSessions = Annotated[
+    int | None, typer.Option(help="Fit on the last so many sessions; on all before the test by default.")
+]
+Embargo = Annotated[int, typer.Option(help="Sessions left out between what is fitted on and the test.")]
+BaselinesOption = Annotated[
+    str, typer.Option("--baselines", help="standard (seconds), or all: GARCH, GJR-GARCH, boosted trees, ... (minutes).")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(help="Processes that folds run in; by default one for each core, where that is worth it."),
+]
+Backend = Annotated[str, typer.Option(help="local, or dask: the workers of a cluster, by --scheduler.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of the cluster's scheduler, such as tcp://HOST:8786.")]
+Repeat = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Run a finished backtest again on its prices, and compare to the last bit."),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Model ID; by default the newest champion that was trained on the symbols."),

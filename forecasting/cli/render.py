@@ -11,7 +11,9 @@ from rich.table import Table
 from forecasting.bars import EMBEDDED_SOURCES
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
+from forecasting.evaluation.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
+from forecasting.evaluation.verdicts import make_headline
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
 from forecasting.jobs import RunReport
@@ -55,28 +57,54 @@ def show_fetch(report: FetchReport) -> None:
 
 
 def show_backtest(report: BacktestReport) -> None:
-    """Print the comparison by horizon and the verdict."""
+    """Print the comparison by horizon, the strongest baselines, the verdict and what is suspicious."""
     symbols = f"{', '.join(report.universe[:4])}{' …' if len(report.universe) > 4 else ''}"
-    table = _table(["ahead", "network", "RW hist.", "RW EWMA", "gain", "p", "80%", "90%", "verdict"])
-    for row, verdict in zip(report.scores.to_dict("records"), report.verdicts(), strict=True):
-        crps = (row[f"crps_{name}"] * _BASIS_POINTS for name in ("network", "random_walk", "random_walk_ewma"))
+    table = _table(["ahead", "network", "RW EWMA", "gain", "90% interval", "p", "80%", "90%", "verdict"])
+    strongest = _table(["ahead", "gain", "p"])
+    strongest.add_column("on the strongest baseline")
+    for row in make_headline(report.scores).to_dict("records"):
+        ahead = str(row["horizon"])
         table.add_row(
-            str(row["horizon"]),
-            *(f"{value:.2f}" for value in crps),
-            f"{verdict.skill:+.1%}",
-            f"{verdict.p_value:.3f}",
-            f"{row['coverage_80']:.1%}",
-            f"{row['coverage_90']:.1%}",
-            verdict.word,
+            ahead,
+            *(f"{row[crps] * _BASIS_POINTS:.2f}" for crps in ("crps", "crps_judge")),
+            f"{row['skill']:+.1%}",
+            f"{row['low']:+.1%} to {row['high']:+.1%}",
+            f"{row['p']:.3f}",
+            *(f"{row[f'coverage_{percent}']:.1%}" for percent in (80, 90)),
+            row["verdict"],
         )
+        strongest.add_row(ahead, f"{row['skill_strongest']:+.1%}", f"{row['p_strongest']:.3f}", row["strongest"])
     _print(
         f"Walk-forward test of {symbols}: every origin, {report.test_first} to {report.test_last}",
-        "CRPS in basis points of log return, lower is better. RW: a random walk with rolling historical "
-        "quantiles (hist.) or EWMA volatility. Gain: CRPS below RW EWMA. 80%, 90%: the share of outcomes "
-        "inside these intervals.\n",
+        "CRPS in basis points of log return, lower is better. RW EWMA: a random walk with EWMA volatility, as it is or "
+        "calibrated, whichever is better. Gain: CRPS below it. 80%, 90%: the share of outcomes inside these "
+        "intervals.\n",
         table,
+        "",
+        strongest,
         "\n" + report.summary(),
+        *report.alarms,
     )
+
+
+def show_audit(report: AuditReport) -> None:
+    """Print what an audit altered and compared, and whether it found a leak."""
+    symbols = f"{', '.join(report.symbols[:4])}{' …' if len(report.symbols) > 4 else ''}"
+    table = _table(["origins", "futures", "values compared", "leak"])
+    table.add_column("checked")
+    for check in report.checks:
+        found = check.leak.difference.stage if check.leak else "none"
+        table.add_row(str(len(check.instants)), str(check.copies), f"{check.values:,}", found, check.name)
+    _print(
+        f"Audit of {report.subject} on {symbols}",
+        "What closes after an origin, or was known later, is replaced by noise, removed, and continued by more "
+        "noise; nothing up to the origin may change.\n",
+        table,
+        "",
+    )
+    _show_named("left out", report.left_out)
+    if report.leak is None:
+        _print(report.summary())
 
 
 def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
@@ -237,6 +265,44 @@ def backtest_values(report: BacktestReport) -> dict[str, Any]:
         "scores": report.scores.to_dict("records"),
         "verdicts": verdicts,
         "summary": report.summary(),
+        "alarms": list(report.alarms),
+        "report": str(report.page),
+    }
+
+
+def audit_values(report: AuditReport) -> dict[str, Any]:
+    """Return an audit as JSON values; a check without a leak has null there."""
+    checks = [
+        {
+            "name": check.name,
+            "origins": [instant.isoformat() for instant in check.instants],
+            "futures": check.copies,
+            "values": check.values,
+            "leak": check.leak and _leak_values(check.leak),
+        }
+        for check in report.checks
+    ]
+    return {
+        "subject": report.subject,
+        "symbols": list(report.symbols),
+        "left_out": dict(report.left_out),
+        "checks": checks,
+        "summary": report.summary(),
+    }
+
+
+def _leak_values(leak: Leak) -> dict[str, Any]:
+    found = leak.difference
+    return {
+        "stage": found.stage,
+        "symbol": found.symbol or None,
+        "session": found.session and str(found.session.date()),
+        "what": found.what,
+        "before": found.before,
+        "after": found.after,
+        "future_of": leak.instant.isoformat(),
+        "future_was": leak.how,
+        "sentence": leak.sentence,
     }
 
 

@@ -5,7 +5,7 @@ Heavy packages are imported inside the verbs, so that help answers at once.
 
 import typer
 
-from forecasting.cli import forecasts, models, prices
+from forecasting.cli import evaluation, forecasts, models, prices
 
 app = typer.Typer(
     name="tickercast",
@@ -23,7 +23,8 @@ for _verb, _example in (
     (prices.fetch, "tickercast fetch AAPL MSFT VOD.L"),
     (prices.quality, "tickercast quality AAPL"),
     (models.train, "tickercast train AAPL MSFT --cell gru"),
-    (models.backtest, "tickercast backtest --test-sessions 504"),
+    (evaluation.backtest, "tickercast backtest --test-sessions 504"),
+    (models.audit, "tickercast audit AAPL MSFT"),
     (forecasts.forecast, "tickercast forecast AAPL"),
     (forecasts.export, "tickercast export --to ~/forecasts"),
     (prices.status, "tickercast status --json"),

@@ -19,7 +19,7 @@ from scipy import stats
 
 from forecasting.evaluation.breakdown import levels_of
 from forecasting.evaluation.significance import long_run_mean
-from forecasting.evaluation.value_at_risk import TAILS, tail_shares
+from forecasting.evaluation.value_at_risk import OUTER_TAILS, TAILS, tail_shares
 
 LEAK_HORIZON = 5
 """Sessions ahead up to which a score can be too good to be true; beyond, a steady drift alone is worth as much."""
@@ -219,7 +219,7 @@ def _cause_of_narrow(ahead: pd.DataFrame, column: str) -> str:
 
 def _pit_alarms(ahead: pd.DataFrame, horizon: int) -> Iterator[Alarm]:
     levels = levels_of(ahead)
-    if not {*TAILS, 0.1} <= set(levels) or not len(ahead):
+    if not set(OUTER_TAILS) <= set(levels) or not len(ahead):
         return
     shares = tail_shares(ahead, [horizon]).set_index("level")
     narrow = shares.loc[0.1, "outer"] > 0.2 + COVERAGE_OFF

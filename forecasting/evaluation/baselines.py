@@ -3,9 +3,10 @@
 Both random walks expect no change; they differ in what they know of risk.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,7 @@ class NoRecurrence(RNNForecaster):
 def make_baselines(
     horizon: int,
     levels: tuple[float, ...] = LEVELS,
-    kind: Literal["standard", "all"] = "standard",
+    kind: str = "standard",
     recipe: Recipe | None = None,
 ) -> list[Forecaster]:
     """Return the baselines that a forecaster is scored against.
@@ -107,36 +108,35 @@ def make_baselines(
     horizon : H
     levels : L quantile levels
     kind : "standard" (two random walks and `HarQuantiles`: seconds) or "all" (with GARCH, GJR-GARCH, boosted
-        trees and the network without its recurrence; and each but the last once more, as the network is
-        calibrated: minutes)
-    recipe : of the network under test; "all" takes training and calibration from it
+        trees and the network without its recurrence: minutes); each but the last once more, as the network is
+        calibrated
+    recipe : of the network under test; training and calibration are taken from it
 
     Raises
     ------
     UsageError
-        The kind is none of these, or "all" is asked for levels that no network can have.
+        The kind is none of these, or the levels are such that no network can have them.
 
     Examples
     --------
-    >>> [baseline.name for baseline in make_baselines(20)]
+    >>> [baseline.name for baseline in make_baselines(20)][:3]
     ['random_walk', 'random_walk_ewma', 'har']
     """
     if kind not in ("standard", "all"):
         raise UsageError(f"baselines {kind!r}: kinds of baselines are standard, all")
-    if kind == "all":
-        recipe = replace(recipe or Recipe(), horizon=horizon, levels=levels)
-        calibrated = [Calibrated(baseline, recipe.calibration) for baseline in _without_network(horizon, levels)]
-        return [*_without_network(horizon, levels), NoRecurrence(recipe), *calibrated]
-    return _without_network(horizon, levels)[:3]
-
-
-def _without_network(horizon: int, levels: tuple[float, ...]) -> list[Forecaster]:
-    """Return new ones, the cheap first: nothing is shared between two lists."""
-    return [
+    recipe = replace(recipe or Recipe(), horizon=horizon, levels=levels)
+    baselines: list[Forecaster] = [
         RandomWalk("constant", horizon, levels),
         RandomWalk("ewma", horizon, levels),
         HarQuantiles(horizon, levels),
-        Garch(horizon, levels),
-        Garch(horizon, levels, asymmetric=True),
-        BoostedQuantiles(horizon, levels),
     ]
+    networks: list[Forecaster] = []
+    if kind == "all":
+        baselines += [
+            Garch(horizon, levels),
+            Garch(horizon, levels, asymmetric=True),
+            BoostedQuantiles(horizon, levels),
+        ]
+        networks = [NoRecurrence(recipe)]
+    calibrated = [Calibrated(copy.copy(baseline), recipe.calibration) for baseline in baselines]
+    return [*baselines, *networks, *calibrated]

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from forecasting.bars import PriceSeries
 from forecasting.config import LEVELS, Progress, no_progress, report_horizons

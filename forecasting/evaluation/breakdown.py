@@ -4,7 +4,7 @@ A row is one (symbol, origin, horizon) whose outcome is known. Every forecaster 
 where one lacks a row that another has, that is an error, so that no average rests on an easier selection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ def score_rows(
     forecasts: Mapping[str, RollingForecast],
     outcomes: Mapping[str, np.ndarray],
     series: Mapping[str, PriceSeries] | None = None,
+    horizons: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Return every score of one forecaster, row by row.
 
@@ -44,6 +45,7 @@ def score_rows(
     forecasts : of one forecaster, by symbol
     outcomes : by symbol, log returns (origins, H); NaN where the target session has no bar yet
     series : what was walked forward, by symbol; without it the rows have no `tercile` and no `scaled_error`
+    horizons : sessions ahead to score; by default all
 
     Returns
     -------
@@ -72,7 +74,10 @@ def score_rows(
     for code, (symbol, forecast) in enumerate(forecasts.items()):
         _check(symbol, forecast, outcomes[symbol])
         # the outcomes known: (origin, horizon), origin by origin
-        origin, ahead = np.nonzero(~np.isnan(outcomes[symbol]))
+        known = ~np.isnan(outcomes[symbol])
+        if horizons is not None:
+            known &= np.isin(np.arange(1, known.shape[1] + 1), horizons)
+        origin, ahead = np.nonzero(known)
         block = {
             "symbol": np.full(len(origin), code, dtype="int32"),
             "origin": forecast.origins.to_numpy()[origin],

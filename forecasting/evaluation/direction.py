@@ -128,6 +128,36 @@ def pooled_directions(rows: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFra
     return pd.DataFrame(table)
 
 
+def calibration_of_rises(rows: pd.DataFrame, horizons: Sequence[int], bins: int = 10) -> pd.DataFrame:
+    """Return how often prices rose, by the probability of a rise that was forecast.
+
+    Parameters
+    ----------
+    rows : of one forecaster, as `score_rows` returns them
+    horizons : sessions ahead
+    bins : groups of about as many rows each; rows of the same probability share one
+
+    Returns
+    -------
+    DataFrame
+        One row per horizon and group, by rising probability: `rows`, `forecast` (mean probability of a rise), `rose`
+        (share of rows whose outcome was above zero; equal to `forecast` where that is calibrated).
+    """
+    table = []
+    for horizon in horizons:
+        ahead = rows.loc[rows["horizon"] == horizon, ["prob_up", "outcome"]].to_numpy(dtype="float64")
+        edges = np.unique(np.quantile(ahead[:, 0], np.arange(1, bins) / bins)) if len(ahead) else np.empty(0)
+        group = np.searchsorted(edges, ahead[:, 0], side="right")
+        counts = np.bincount(group, minlength=len(edges) + 1)
+        means = [np.bincount(group, weights=x, minlength=len(counts)) for x in (ahead[:, 0], ahead[:, 1] > 0)]
+        table += [
+            {"horizon": horizon, "rows": n, "forecast": forecast / n, "rose": rose / n}
+            for n, forecast, rose in zip(counts, *means, strict=True)
+            if n
+        ]
+    return pd.DataFrame(table, columns=["horizon", "rows", "forecast", "rose"])
+
+
 def _directed(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows where neither outcome nor median is exactly zero."""
     return rows[(rows["outcome"] != 0) & (rows["median"] != 0)]

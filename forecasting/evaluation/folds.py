@@ -149,7 +149,8 @@ def make_folds(sessions: Iterable[pd.Timestamp], config: BacktestConfig, horizon
     02 to 04    06 to 12
     """
     days = pd.DatetimeIndex(sorted(set(sessions)))
-    _require_longer_than(horizon, config)
+    if horizon is not None:
+        require_longer_than(horizon, config)
     begin = len(days) - config.test_sessions
     left, needed = max(0, begin - config.embargo), config.train_sessions or 1
     if left < needed:
@@ -167,10 +168,8 @@ def make_folds(sessions: Iterable[pd.Timestamp], config: BacktestConfig, horizon
     return folds
 
 
-def _require_longer_than(horizon: int | None, config: BacktestConfig) -> None:
-    """Refuse a split in which no target of a horizon lies within a part."""
-    if horizon is None:
-        return
+def require_longer_than(horizon: int, config: BacktestConfig) -> None:
+    """Refuse a split in which no target of a horizon lies within a part, by a `UsageError`."""
     if config.test_sessions <= horizon:
         raise UsageError(
             f"a test part of {config.test_sessions} sessions: it must be longer than the horizon of {horizon}, or no "

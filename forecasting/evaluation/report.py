@@ -1,10 +1,10 @@
-"""What a backtest found, in words and in files."""
+"""A finished backtest in its folder: written, read back, found again, and held against a repetition."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,62 +13,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.config import BacktestConfig, Recipe, config_to_json
-from forecasting.errors import DataError
+from forecasting.config import Recipe, config_from_json
+from forecasting.errors import DataError, UsageError
+from forecasting.evaluation.alarms import LEAKS
+from forecasting.evaluation.comparison import Comparison
+from forecasting.evaluation.page import make_page
+from forecasting.evaluation.plan import BacktestPlan
+from forecasting.evaluation.verdicts import JUDGE, Verdict, in_words, make_verdicts, sum_up
 from forecasting.evaluation.walkforward import Backtest
 from forecasting.workspace import write_atomic, write_json
 
-SIGNIFICANT = 0.05
-_IN_WORDS = {
-    "random_walk": "a random walk with rolling historical quantiles",
-    "random_walk_ewma": "a random walk with EWMA volatility",
-    "har": "a HAR volatility scale with fixed quantiles",
-}
-JUDGE = "random_walk_ewma"
-"""The baseline a verdict is against."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the network beats doing nothing at a horizon, and whether that is luck.
-
-    Parameters
-    ----------
-    horizon : sessions ahead
-    skill : 1 - ratio of the CRPS to the baseline's; positive is better than the baseline
-    p_value : two-sided Diebold-Mariano
-    strongest : the baseline with the lowest CRPS at this horizon
-    strongest_skill : the skill against it
-    """
-
-    horizon: int
-    skill: float
-    p_value: float
-    strongest: str
-    strongest_skill: float
-
-    @property
-    def word(self) -> str:
-        """`beats`, `ties with` or `loses to`."""
-        if not self.p_value < SIGNIFICANT:
-            return "ties with"
-        return "beats" if self.skill > 0 else "loses to"
-
-    @property
-    def sentence(self) -> str:
-        """The verdict as a sentence."""
-        text = (
-            f"{self.horizon} {'session' if self.horizon == 1 else 'sessions'} ahead the network {self.word} "
-            f"{_IN_WORDS[JUDGE]}: CRPS {_compared(self.skill)}, p = {self.p_value:.2g}"
-        )
-        if self.strongest != JUDGE:
-            name = _IN_WORDS.get(self.strongest, self.strongest)
-            text += f"; the strongest baseline is {name}, CRPS {_compared(self.strongest_skill)}"
-        return text
-
-
-def _compared(skill: float) -> str:
-    return f"{abs(skill):.1%} {'lower' if skill > 0 else 'higher'}"
+_MANIFEST, _PAGE, _FORECASTS, _SCORES = "backtest.json", "report.html", "forecasts.parquet", "scores.csv"
 
 
 @dataclass(frozen=True)
@@ -77,87 +32,150 @@ class BacktestReport:
 
     Parameters
     ----------
-    backtest_id : name of its folder
+    folder : its files; the name is the backtest's ID
+    plan : what decided it
     universe : symbols it is pooled over
     excluded : why symbols were left out of it, by symbol
     test_first, test_last : origins, ISO dates
-    recipe : as JSON values
-    scores : as `score_backtest` returns them
+    data_as_of : UTC instant as of which the prices were read, ISO; None where they came from no store
+    alarms : what looks too good or is off, as sentences
+    suspected_leak : whether one of them suspects a leak
+    scores : as `Comparison.scores`
     """
 
-    backtest_id: str
+    folder: Path
+    plan: BacktestPlan
     universe: tuple[str, ...]
     excluded: Mapping[str, str]
     test_first: str
     test_last: str
-    recipe: Mapping[str, Any]
+    data_as_of: str | None
+    alarms: tuple[str, ...]
+    suspected_leak: bool
     scores: pd.DataFrame
 
-    def verdicts(self) -> list[Verdict]:
-        """Return the verdict at each horizon scored."""
-        baselines = [c.removeprefix("skill_") for c in self.scores.columns if c.startswith("skill_")]
-        verdicts = []
-        for row in self.scores.to_dict("records"):
-            crps = {name: row[f"crps_{name}"] for name in baselines}
-            strongest = min(crps, key=crps.__getitem__)
-            verdicts.append(
-                Verdict(row["horizon"], row[f"skill_{JUDGE}"], row[f"p_{JUDGE}"], strongest, row[f"skill_{strongest}"])
-            )
-        return verdicts
+    @property
+    def backtest_id(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+    @property
+    def page(self) -> Path:
+        """The report for people: one HTML file that needs nothing else."""
+        return self.folder / _PAGE
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return one of `Comparison.tables` by name."""
+        return pd.read_csv(_table_path(self.folder, name))
+
+    @cached_property
+    def _by_symbol(self) -> pd.DataFrame:
+        return self.table("symbol")
+
+    def verdicts(self, symbol: str | None = None) -> list[Verdict]:
+        """Return the verdict at each horizon scored: pooled, or of one symbol.
+
+        Of one symbol, p-values are adjusted for that many symbols were tested (`adjust_p_values`).
+
+        Raises
+        ------
+        DataError
+            The symbol was not in the backtest.
+        """
+        if symbol is None:
+            return make_verdicts(self.scores)
+        if symbol not in self.universe:
+            raise DataError(f"{symbol} was not in backtest {self.backtest_id}; next: tickercast backtest {symbol}")
+        rows = self._by_symbol[self._by_symbol["symbol"] == symbol]
+        own = rows[rows["forecaster"] == rows["forecaster"].iloc[0]].drop(columns=["forecaster", "symbol"])
+        own = own.drop(columns=[c for c in own if c.startswith("p_")]).rename(columns=lambda c: _adjusted(str(c)))
+        crps = rows.pivot_table(index="horizon", columns="forecaster", values="crps", sort=False).add_prefix("crps_")
+        return make_verdicts(own.merge(crps.reset_index(), on="horizon"))
 
     def summary(self) -> str:
-        """Return all horizons in one sentence, the same everywhere it is shown."""
-        by_word: dict[str, list[str]] = {}
-        for verdict in self.verdicts():
-            by_word.setdefault(verdict.word, []).append(str(verdict.horizon))
-        parts = [f"{word} it at {', '.join(horizons)}" for word, horizons in by_word.items()]
+        """Return the pooled verdict at all horizons in one sentence, the same everywhere it is shown."""
+        verdicts = self.verdicts()
         return (
-            f"Against {_IN_WORDS[JUDGE]}, from {self.test_first} to {self.test_last} and pooled over "
-            f"{len(self.universe)} {'symbol' if len(self.universe) == 1 else 'symbols'}, the network "
-            f"{'; '.join(parts)} sessions ahead (p < {SIGNIFICANT})."
-            + self._stronger()
+            ("Suspected leak, not a success. " if self.suspected_leak else "")
+            + f"Against {in_words(JUDGE)}, from {self.test_first} to {self.test_last} and pooled over "
+            f"{len(self.universe)} {'symbol' if len(self.universe) == 1 else 'symbols'}, {sum_up(verdicts)}"
             + (f" Left out: {'; '.join(self.excluded.values())}." if self.excluded else "")
         )
 
-    def _stronger(self) -> str:
-        """Say where a baseline other than the judge scored better than the network."""
-        at: dict[str, list[str]] = {}
-        for verdict in self.verdicts():
-            if verdict.strongest != JUDGE and verdict.strongest_skill < 0:
-                at.setdefault(verdict.strongest, []).append(str(verdict.horizon))
-        return "".join(
-            f" At {', '.join(horizons)}, {_IN_WORDS.get(name, name)} scored better than the network."
-            for name, horizons in at.items()
+    def summary_of(self, symbol: str) -> str:
+        """Return what the backtest says of one symbol; where it was not in it, that the verdict is pooled."""
+        if symbol not in self.universe:
+            return f"{symbol} has no backtest of its own: the verdict is pooled over {len(self.universe)} others."
+        if len(self.universe) == 1:
+            return ""
+        return (
+            f"Of {symbol} alone, with p adjusted for {len(self.universe)} symbols tested, "
+            f"{sum_up(self.verdicts(symbol))}"
         )
 
 
-def save_backtest(
-    backtest: Backtest, scores: pd.DataFrame, recipe: Recipe, config: BacktestConfig, backtests: Path
-) -> BacktestReport:
-    """Write config, folds, forecasts and scores of a backtest, and return its report.
+def _adjusted(column: str) -> str:
+    return f"p_{column.removeprefix('q_')}" if column.startswith("q_") else column
 
-    The folder is named by its content: the same data and settings write the same folder again.
+
+def save_backtest(
+    backtest: Backtest,
+    comparison: Comparison,
+    plan: BacktestPlan,
+    backtests: Path,
+    data_as_of: pd.Timestamp | None = None,
+) -> BacktestReport:
+    """Write plan, folds, forecasts, scores and the report for people, and return the report.
+
+    The folder is named by the plan: the same prices and settings write the same folder again.
+
+    Parameters
+    ----------
+    data_as_of : UTC instant as of which the store was read
     """
-    universe = tuple(sorted(backtest.outcomes))
+    folder = backtests / plan.backtest_id
     content: dict[str, Any] = {
-        "universe": list(universe),
+        "plan": plan.to_json(),
+        "universe": sorted(backtest.outcomes),
         "excluded": dict(sorted(backtest.excluded.items())),
         "test_first": backtest.folds[0].test_first.date().isoformat(),
         "test_last": backtest.folds[-1].test_last.date().isoformat(),
-        "recipe": config_to_json(recipe),
-        "config": config_to_json(config),
+        "data_as_of": None if data_as_of is None else data_as_of.isoformat(),
         "folds": [{name: str(day.date()) for name, day in asdict(fold).items()} for fold in backtest.folds],
+        "alarms": [alarm.sentence for alarm in comparison.alarms],
+        "suspected_leak": any(alarm.kind in LEAKS for alarm in comparison.alarms),
     }
-    table = scores.to_csv(index=False)
-    digest = hashlib.sha256((json.dumps(content, sort_keys=True) + table).encode()).hexdigest()
-    backtest_id = f"walk-{backtest.folds[-1].test_last:%Y%m%d}-{digest[:10]}"
-    folder = backtests / backtest_id
     sink = pa.BufferOutputStream()
     pq.write_table(_forecast_table(backtest), sink, compression="zstd")
-    write_atomic(folder / "forecasts.parquet", sink.getvalue().to_pybytes())
-    write_atomic(folder / "scores.csv", table)
-    write_json(folder / "backtest.json", content)  # last: a folder without it was never published
-    return load_report(folder)
+    write_atomic(folder / _FORECASTS, sink.getvalue().to_pybytes())
+    for name, table in comparison.tables.items():
+        write_atomic(_table_path(folder, name), table.to_csv(index=False))
+    write_atomic(folder / _SCORES, comparison.scores.to_csv(index=False))
+    report = _build(folder, content, comparison.scores)
+    write_atomic(report.page, make_page(backtest, comparison, plan, report.summary(), data_as_of))
+    write_json(folder / _MANIFEST, content)  # last: a folder without it was never published
+    return report
+
+
+def _table_path(folder: Path, name: str) -> Path:
+    return folder / "tables" / f"{name}.csv"
+
+
+def _build(folder: Path, content: Mapping[str, Any], scores: pd.DataFrame) -> BacktestReport:
+    report = BacktestReport(
+        folder,
+        BacktestPlan.from_json(content["plan"]),
+        tuple(content["universe"]),
+        content["excluded"],
+        content["test_first"],
+        content["test_last"],
+        content["data_as_of"],
+        tuple(content["alarms"]),
+        content["suspected_leak"],
+        scores,
+    )
+    report.verdicts()
+    return report
 
 
 def _forecast_table(backtest: Backtest) -> pa.Table:
@@ -190,20 +208,19 @@ def load_report(folder: Path) -> BacktestReport:
         The folder holds no finished backtest.
     """
     try:
-        content = json.loads((folder / "backtest.json").read_text())
-        report = BacktestReport(
-            folder.name,
-            tuple(content["universe"]),
-            content["excluded"],
-            content["test_first"],
-            content["test_last"],
-            content["recipe"],
-            pd.read_csv(folder / "scores.csv"),
-        )
-        report.verdicts()
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        content = json.loads((folder / _MANIFEST).read_text())
+        return _build(folder, content, pd.read_csv(folder / _SCORES))
+    except (OSError, ValueError, TypeError, KeyError, UsageError) as error:
         raise DataError(f"backtest {folder.name} is not whole ({error!r}); next: tickercast backtest") from error
-    return report
+
+
+def list_backtests(backtests: Path) -> dict[str, Path]:
+    """Return the folders of the finished backtests by ID."""
+    return {path.parent.name: path.parent for path in sorted(backtests.glob(f"*/{_MANIFEST}"))}
+
+
+def _written_at(folder: Path) -> float:
+    return (folder / _MANIFEST).stat().st_mtime
 
 
 def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, Any]) -> BacktestReport | None:
@@ -213,10 +230,42 @@ def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, A
     ----------
     universe, recipe : as a model's manifest has them; damaged backtests are passed over
     """
-    manifests = sorted(backtests.glob("*/backtest.json"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for path in manifests:
+    wanted = config_from_json(Recipe, recipe)
+    for folder in sorted(list_backtests(backtests).values(), key=_written_at, reverse=True):
         with suppress(DataError):
-            report = load_report(path.parent)
-            if {*report.universe, *report.excluded} == set(universe) and report.recipe == recipe:
+            report = load_report(folder)
+            if set(report.plan.universe) == set(universe) and report.plan.recipe == wanted:
                 return report
+    return None
+
+
+def first_difference(report: BacktestReport, backtest: Backtest, comparison: Comparison) -> str | None:
+    """Return where a repetition first differs from what was written, to the last bit; None where it does not.
+
+    Raises
+    ------
+    DataError
+        The forecasts cannot be read.
+    """
+    try:
+        written = pq.read_table(report.folder / _FORECASTS)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"backtest {report.backtest_id} is not whole ({error!r}); next: tickercast backtest") from error
+    found = _forecast_table(backtest)
+    keys = ["forecaster", "symbol", "origin", "horizon"]
+    if written.num_rows != found.num_rows:
+        return f"{written.num_rows} forecasts were written, {found.num_rows} are found"
+    for column in (*keys, "outcome"):
+        if not written[column].cast(pa.string()).equals(found[column].cast(pa.string())):
+            return f"the column {column} of {_FORECASTS}"
+    before, after = (table["values"].combine_chunks().flatten().to_numpy() for table in (written, found))
+    if (apart := np.flatnonzero(before != after)).size:
+        at = int(apart[0])
+        row = found.slice(at * found.num_rows // len(after), 1).select(keys).to_pylist()[0]
+        return (
+            f"the forecast of {row['forecaster']} for {row['symbol']} from {row['origin']}, {row['horizon']} ahead: "
+            f"{before[at]:.9g} was written, {after[at]:.9g} is found"
+        )
+    if comparison.scores.to_csv(index=False) != (report.folder / _SCORES).read_text():
+        return f"{_SCORES}, of the same forecasts"
     return None

@@ -21,7 +21,9 @@ from forecasting.evaluation.significance import diebold_mariano
 TAILS = (0.01, 0.025, 0.05)
 """Probabilities of a violation at which the outer quantiles are judged."""
 
-_OUTER = (*TAILS, 0.1)
+OUTER_TAILS = (*TAILS, 0.1)
+"""Probabilities of the tails whose shares are counted."""
+
 _SIGNIFICANT = 0.05
 _FEWEST = 5  # violations expected on rows that do not overlap, below which a share has no p-value
 
@@ -99,7 +101,7 @@ def tail_shares(rows: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per horizon and `level` (those of `TAILS`, and 0.1): `rows`; the share of outcomes `below` the
+        One row per horizon and `level` of `OUTER_TAILS`: `rows`; the share of outcomes `below` the
         quantile of the level, `above` its mirror, and `outer`, both together, which is 2 * level where the forecast
         is calibrated; `p_below`, `p_above`, `p_outer`; and `shape`, where `p_outer` is below 0.05: "U-shaped" (both
         tails fuller than they should be: intervals too narrow), "hump-shaped" (both emptier: too wide), else "".
@@ -117,7 +119,7 @@ def tail_shares(rows: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
     than twice as often as it should (1% tails 20 sessions ahead on 500 origins: 24%), elsewhere 4% to 8%. It is
     also NaN where no date differs from another, as without any violation.
     """
-    lowest = _positions(rows, _OUTER)
+    lowest = _positions(rows, OUTER_TAILS)
     highest = len(levels_of(rows)) - lowest
     table: list[dict[str, float | str]] = []
     for horizon in horizons:
@@ -125,7 +127,7 @@ def tail_shares(rows: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
         bins = ahead["pit_bin"].to_numpy()
         dates, date_of = np.unique(ahead["origin"].to_numpy(), return_inverse=True)
         of_date = np.bincount(date_of, minlength=len(dates))
-        for level, low, high in zip(_OUTER, lowest, highest, strict=True):
+        for level, low, high in zip(OUTER_TAILS, lowest, highest, strict=True):
             row: dict[str, float | str] = {"horizon": horizon, "level": level, "rows": len(bins)}
             tails = {"below": (bins <= low, level), "above": (bins >= high, level)}
             tails["outer"] = (tails["below"][0] | tails["above"][0], 2 * level)

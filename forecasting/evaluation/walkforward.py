@@ -1,21 +1,28 @@
-"""Walk forecasters forward over the same folds, and score them on the same rows."""
+"""Walk forecasters forward over the same folds: every origin of the test part, by a fit on what lies before it."""
 
+import io
+import threading
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from forecasting.bars import PriceSeries
-from forecasting.config import BacktestConfig, Progress, no_progress, report_horizons
+from forecasting.config import BacktestConfig, Progress, no_progress
 from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.folds import Fold, make_folds
-from forecasting.evaluation.scores import coverage_hits, crps
-from forecasting.evaluation.significance import diebold_mariano
-from forecasting.forecasts import Forecaster, RollingForecast, central_intervals
+from forecasting.evaluation.scores import require_same_levels
+from forecasting.evaluation.workers import Workers
+from forecasting.forecasts import Forecaster, RollingForecast
+from forecasting.workspace import write_atomic
 
-COVERAGES = (0.5, 0.8, 0.9, 0.95)
-_FINE = 100  # progress steps per fold, whatever the number of training steps in it
+_FINE = 100  # progress steps per task, whatever the number of training steps in it
+_one_at_a_time = threading.Lock()  # in a process, which has one random generator and one number of threads
 
 
 @dataclass(frozen=True)
@@ -25,15 +32,34 @@ class Backtest:
     Parameters
     ----------
     folds
-    forecasts : by forecaster's name, then symbol; the first name is the one under test
+    forecasts : by forecaster's name, then symbol; the first name is the one under test. Values are float32
     outcomes : by symbol, log returns (origins, H); NaN where the target session has no bar yet
+    series : what was walked over, by symbol
     excluded : why symbols were left out, by symbol
     """
 
     folds: list[Fold]
     forecasts: Mapping[str, Mapping[str, RollingForecast]]
     outcomes: Mapping[str, np.ndarray]
+    series: Mapping[str, PriceSeries]
     excluded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One forecaster and one fold, over all series."""
+
+    forecaster: Forecaster
+    fold: Fold
+    series: Mapping[str, PriceSeries]
+
+    def origins(self, symbol: str) -> pd.DatetimeIndex:
+        """Return the sessions of a symbol that this fold forecasts from."""
+        return pd.DatetimeIndex(self.series[symbol].bars.loc[self.fold.test_first : self.fold.test_last].index)
+
+
+# levels, and float32 (origins, H, L) by symbol
+_Answer = tuple[tuple[float, ...], dict[str, np.ndarray]]
 
 
 def walk_forward(
@@ -41,13 +67,21 @@ def walk_forward(
     series: Mapping[str, PriceSeries],
     config: BacktestConfig,
     progress: Progress = no_progress,
+    workers: Workers | None = None,
+    parts: Path | None = None,
 ) -> Backtest:
     """Fit each forecaster anew before every fold and forecast from all origins of the fold.
 
-    The first forecaster is the one under test. Each is fitted on the series cut at the fold's
-    `fitted_until` and rolled over the series cut at `test_last`: later bars are not there. A symbol that
-    has fewer bars before the test part than a forecaster needs, counted from its last void session on, or
-    none within the test part, or a void session there, is left out and named.
+    The first forecaster is the one under test. Each is fitted on the fold's `training_part` and rolled over the
+    series cut at `test_last`: later bars are not there. A symbol that has fewer bars before the test part
+    than a forecaster needs, counted from its last void session on, or none within the test part, or a void
+    session there, is left out and named.
+
+    Parameters
+    ----------
+    workers : where folds run; by default in this process. No forecast depends on it
+    parts : folder that keeps what is finished, so that the same walk goes on there after a kill; it belongs to these
+        forecasters, series and settings alone
 
     Raises
     ------
@@ -67,32 +101,61 @@ def walk_forward(
     if len(excluded) == len(series):
         raise TooFewBars("; ".join(excluded.values()) + "; next: fewer --test-sessions, or a longer history")
     series = {symbol: s for symbol, s in series.items() if symbol not in excluded}
-    parts: dict[str, dict[str, list[RollingForecast]]] = {}
-    for k, fold in enumerate(folds):
-        past = fold.training_part(series)
-        present = {symbol: s.until(fold.test_last) for symbol, s in series.items()}
-        for forecaster in forecasters:
-
-            def fold_progress(_: str, done: int, total: int, k: int = k) -> None:
-                progress("backtest", k * _FINE + _FINE * done // total, len(folds) * _FINE)
-
-            rolled = forecaster.fit(past, fold_progress).roll(present, fold.test_first)
-            if rolled.keys() != present.keys():
-                raise DataError(
-                    f"{forecaster.name} returned {', '.join(rolled) or 'no symbol'} where {', '.join(present)} were "
-                    "asked for: all forecasters are scored on the same rows"
-                )
-            for symbol, rolling in rolled.items():
-                _check(forecaster.name, rolling, present[symbol], fold)
-                parts.setdefault(forecaster.name, {}).setdefault(symbol, []).append(rolling)
-    forecasts = {name: {s: _joined(p) for s, p in by_symbol.items()} for name, by_symbol in parts.items()}
-    under_test = forecasts[forecasters[0].name]
+    tasks = [_Task(forecaster, fold, series) for fold in folds for forecaster in forecasters]
+    answers = _answers(tasks, workers or Workers(), parts, progress)
+    forecasts = {name: _joined(tasks[k :: len(names)], answers[k :: len(names)]) for k, name in enumerate(names)}
+    under_test = forecasts[names[0]]
     horizons = range(1, next(iter(under_test.values())).values.shape[1] + 1)
-    outcomes = {
-        symbol: series[symbol].log_returns(horizons)[len(series[symbol]) - len(rolling.origins) :]
-        for symbol, rolling in under_test.items()
-    }
-    return Backtest(folds, forecasts, outcomes, excluded)
+    outcomes = {}
+    for symbol, rolling in under_test.items():
+        whole = series[symbol]
+        outcomes[symbol] = whole.log_returns(horizons)[whole.sessions.get_indexer(rolling.origins)]
+    return Backtest(folds, forecasts, outcomes, series, excluded)
+
+
+def _answers(tasks: Sequence[_Task], workers: Workers, parts: Path | None, progress: Progress) -> list[_Answer]:
+    """Return the answer to each task: kept from before, or worked out now."""
+    kept = {k: answer for k, task in enumerate(tasks) if (answer := _read_part(_part(parts, k, task), task))}
+    missing = [k for k in range(len(tasks)) if k not in kept]
+    whole = len(tasks) * _FINE
+
+    def within(finished: int) -> Progress:
+        def report(_: str, done: int, total: int) -> None:
+            progress("backtest", finished * _FINE + _FINE * done // total, whole)
+
+        return report
+
+    calls = [
+        # from another process no task can tell how far it is
+        (tasks[k], within(len(kept) + i) if workers.in_process else no_progress)
+        for i, k in enumerate(missing)
+    ]
+    progress("backtest", len(kept) * _FINE, whole)
+    for i, answer in workers.run(_forecast, calls):
+        kept[missing[i]] = answer
+        if path := _part(parts, missing[i], tasks[missing[i]]):
+            _write_part(path, answer)
+        progress("backtest", len(kept) * _FINE, whole)
+    return [kept[k] for k in range(len(tasks))]
+
+
+def _forecast(task: _Task, progress: Progress) -> _Answer:
+    """Fit on the training part of a fold and forecast from all its origins; in whichever process this is."""
+    name, fold = task.forecaster.name, task.fold
+    present = {symbol: s.until(fold.test_last) for symbol, s in task.series.items()}
+    # one thread, so that sums come out the same to the last bit however many workers there are
+    with _one_at_a_time, threadpool_limits(1):
+        fitted = task.forecaster.fit(fold.training_part(task.series), progress)
+        rolled = fitted.roll(present, fold.test_first)
+    if rolled.keys() != present.keys():
+        raise DataError(
+            f"{name} returned {', '.join(rolled) or 'no symbol'} where {', '.join(present)} were "
+            "asked for: all forecasters are scored on the same rows"
+        )
+    for symbol, rolling in rolled.items():
+        _check(name, rolling, present[symbol], fold)
+    levels = require_same_levels({symbol: r.levels for symbol, r in rolled.items()})
+    return levels, {symbol: rolled[symbol].values.astype("float32") for symbol in present}
 
 
 def _excluded(series: Mapping[str, PriceSeries], folds: Sequence[Fold], needed: int) -> dict[str, str]:
@@ -134,75 +197,38 @@ def _check(name: str, rolling: RollingForecast, series: PriceSeries, fold: Fold)
         )
 
 
-def _joined(parts: list[RollingForecast]) -> RollingForecast:
-    return RollingForecast(
-        parts[0].instrument,
-        parts[0].origins.append([p.origins for p in parts[1:]]),
-        np.concatenate([p.last_close for p in parts]),
-        parts[0].levels,
-        np.concatenate([p.values for p in parts]),
-    )
+def _joined(tasks: Sequence[_Task], answers: Sequence[_Answer]) -> dict[str, RollingForecast]:
+    """Return one forecaster's forecasts of all folds, by symbol."""
+    levels = answers[0][0]
+    forecasts = {}
+    for symbol, series in tasks[0].series.items():
+        origins = series.bars.loc[tasks[0].fold.test_first : tasks[-1].fold.test_last].index
+        close = series.bars["close"].loc[origins].to_numpy(dtype="float64", copy=True)
+        values = np.concatenate([by_symbol[symbol] for _, by_symbol in answers])
+        forecasts[symbol] = RollingForecast(series.instrument, pd.DatetimeIndex(origins), close, levels, values)
+    return forecasts
 
 
-def score_backtest(backtest: Backtest, horizons: Sequence[int] | None = None) -> pd.DataFrame:
-    """Return the comparison by horizon, pooled over symbols.
-
-    Parameters
-    ----------
-    horizons : sessions ahead; by default `report_horizons` of the longest one forecast
-
-    Returns
-    -------
-    DataFrame
-        One row per horizon with an outcome: `rows` scored; `crps_NAME` of each forecaster; and, for the
-        one under test against each baseline, `skill_NAME` (1 - ratio of CRPS) and `p_NAME`
-        (Diebold-Mariano on the mean difference of each origin date); `coverage_50` .. of the one under
-        test, as far as its levels hold these intervals.
-
-    Raises
-    ------
-    TooFewBars
-        No target session has a bar yet.
-    """
-    names = list(backtest.forecasts)
-    reached = max(o.shape[1] for o in backtest.outcomes.values())
-    horizons = horizons or report_horizons(reached)
-    table = []
-    for h in horizons:
-        scored = {name: _scores(backtest, name, h) for name in names}
-        network = scored[names[0]]
-        if not len(network):
-            continue
-        row: dict[str, float] = {"horizon": h, "rows": len(network)}
-        for name in names:
-            row[f"crps_{name}"] = float(scored[name].mean())
-        for name in names[1:]:
-            difference = (scored[name] - network).groupby("origin").mean().to_numpy()
-            row[f"skill_{name}"] = 1 - row[f"crps_{names[0]}"] / row[f"crps_{name}"]
-            row[f"p_{name}"] = diebold_mariano(difference, h)[1]
-        tested = list(backtest.forecasts[names[0]].items())
-        for coverage in (c for c in COVERAGES if c in central_intervals(tested[0][1].levels)):
-            hits = [
-                coverage_hits(f.values[:, h - 1], backtest.outcomes[s][:, h - 1], f.levels, coverage) for s, f in tested
-            ]
-            row[f"coverage_{coverage * 100:.0f}"] = float(np.nanmean(np.concatenate(hits)))
-        table.append(row)
-    if not table:
-        raise TooFewBars(
-            f"nothing to score: no target session at the horizons {', '.join(map(str, horizons))} has a bar yet; "
-            "next: more --test-sessions"
-        )
-    return pd.DataFrame(table).astype({"horizon": int, "rows": int})
+def _part(parts: Path | None, number: int, task: _Task) -> Path | None:
+    return parts / f"{number:03d}-{task.forecaster.name}.npz" if parts else None
 
 
-def _scores(backtest: Backtest, name: str, h: int) -> pd.Series:
-    """Return the CRPS of all matured rows at a horizon, indexed by (symbol, origin)."""
-    return pd.concat(
-        {
-            symbol: pd.Series(
-                crps(f.values[:, h - 1], backtest.outcomes[symbol][:, h - 1], f.levels), index=f.origins
-            ).dropna()
-            for symbol, f in backtest.forecasts[name].items()
-        },
-        names=["symbol", "origin"],
-    )
+def _write_part(path: Path, answer: _Answer) -> None:
+    levels, by_symbol = answer
+    content = io.BytesIO()
+    arrays: dict[str, Any] = {f"of {symbol}": values for symbol, values in by_symbol.items()}
+    np.savez(content, levels=np.array(levels), **arrays)
+    write_atomic(path, content.getvalue())
+
+
+def _read_part(path: Path | None, task: _Task) -> _Answer | None:
+    """Return what was kept of a task; None where there is nothing, or it is not whole."""
+    if path is None or not path.exists():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
+            answer = tuple(held["levels"].tolist()), {symbol: held[f"of {symbol}"] for symbol in task.series}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    whole = all(len(values) == len(task.origins(symbol)) for symbol, values in answer[1].items())
+    return answer if whole else None

@@ -106,7 +106,8 @@ def test_the_verdict_is_the_reports_own_sentence_and_names_what_it_is_pooled_ove
     assert "Pooled over SYN1, SYN2" in words(app)
     scores = app.dataframe[0].value
     assert scores["horizon"].tolist() == [1, 2, 3, 5]
-    assert {"crps_network", "skill_random_walk_ewma", "p_random_walk_ewma", "coverage_80"} <= set(scores)
+    assert {"crps", "skill", "low", "high", "p", "verdict", "strongest", "coverage_80"} <= set(scores)
+    assert report.summary_of("SYN1") in words(app)
 
 
 def test_a_model_without_a_backtest_says_so(open_app, filled):
@@ -198,7 +199,7 @@ def test_a_symbol_outside_the_models_universe_gets_the_pooled_verdict_and_is_tol
     forecast = normal_forecast(PENCE, pd.Timestamp("2018-12-31"), 100.0)
     Ledger(workspace.ledger).issue([forecast], pooled, NEW_YEAR, NEW_YEAR)
     workspace.publish()
-    assert "Pooled over SYN1, SYN2. VOD.L itself was not among them." in words(open_app(tmp_path, symbol="VOD.L"))
+    assert "VOD.L has no backtest of its own: the verdict is pooled over 2 others." in words(open_app(tmp_path, symbol="VOD.L"))
 
 
 def test_a_damaged_model_hides_the_verdict_but_not_what_was_issued(open_app, tmp_path):

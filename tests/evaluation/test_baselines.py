@@ -13,9 +13,10 @@ from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.evaluation.baselines import NoRecurrence, RandomWalk, make_baselines
 from forecasting.evaluation.boosting import BoostedQuantiles
 from forecasting.evaluation.calibrated import Calibrated
+from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.garch import FallbackWarning, Garch
 from forecasting.evaluation.har import HarQuantiles
-from forecasting.evaluation.walkforward import score_backtest, walk_forward
+from forecasting.evaluation.walkforward import walk_forward
 from forecasting.forecasts import RollingForecast
 from forecasting.model.forecaster import RNNForecaster
 
@@ -212,7 +213,8 @@ def test_a_baseline_that_was_not_fitted_says_so(name, market):
 
 
 def test_the_sets_of_baselines_have_their_names_and_each_its_horizon_and_levels():
-    assert [b.name for b in make_baselines(20)] == ["random_walk", "random_walk_ewma", "har"]
+    few = ["random_walk", "random_walk_ewma", "har"]
+    assert [b.name for b in make_baselines(20)] == [*few, *(f"{name}_calibrated" for name in few)]
     plain = ["random_walk", "random_walk_ewma", "har", "garch", "gjr_garch", "boosted"]
     everything = make_baselines(7, FEW, "all", SMALL)
     assert [b.name for b in everything] == [*plain, "no_recurrence", *(f"{name}_calibrated" for name in plain)]
@@ -227,7 +229,7 @@ def test_the_sets_of_baselines_have_their_names_and_each_its_horizon_and_levels(
 def test_all_baselines_walk_beside_a_network(market):
     baselines = make_baselines(2, FEW, "all", SMALL)
     walked = walk_forward([RNNForecaster(replace(SMALL, horizon=2)), *baselines], market, BacktestConfig(30, 30))
-    scores = score_backtest(walked)
+    scores = score_backtest(walked).scores
     assert scores[[f"crps_{b.name}" for b in baselines]].notna().all(axis=None)
 
 
@@ -251,6 +253,7 @@ class Unconditional:
 
 def test_a_user_s_own_forecaster_is_walked_scored_and_calibrated_like_any_other(market):
     own = [Unconditional(), Calibrated(Unconditional(), CalibrationConfig(sessions=50))]
-    scores = score_backtest(walk_forward([*own, *make_baselines(20)], market, BacktestConfig(40, 20)))
-    names = ["unconditional", "unconditional_calibrated", "random_walk", "random_walk_ewma", "har"]
+    baselines = make_baselines(20, recipe=SMALL)
+    scores = score_backtest(walk_forward([*own, *baselines], market, BacktestConfig(40, 20))).scores
+    names = ["unconditional", "unconditional_calibrated", *(b.name for b in baselines)]
     assert [c for c in scores if c.startswith("crps_")] == [f"crps_{name}" for name in names]

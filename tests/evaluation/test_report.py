@@ -1,156 +1,170 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from helpers import random_walk
+from helpers import random_walk, utc
 
-from forecasting.config import BacktestConfig, Recipe, config_to_json
+from forecasting.config import BacktestConfig, CalibrationConfig, Recipe, config_to_json
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import RandomWalk, make_baselines
-from forecasting.evaluation.report import BacktestReport, find_report, load_report, save_backtest
-from forecasting.evaluation.walkforward import score_backtest, walk_forward
+from forecasting.evaluation.comparison import score_backtest
+from forecasting.evaluation.plan import make_plan
+from forecasting.evaluation.report import find_report, first_difference, list_backtests, load_report, save_backtest
+from forecasting.evaluation.walkforward import walk_forward
 
 CONFIG = BacktestConfig(test_sessions=12, refit_every=8)
-RECIPE = Recipe(horizon=3)
+RECIPE = Recipe(horizon=3, calibration=CalibrationConfig(sessions=20))
+KNOWN = utc("2026-01-05 12:00")
 
 
-def make_backtest(symbols=("AAA", "BBB")):
-    series = {s: random_walk(s, bars=180, seed=i) for i, s in enumerate(symbols)}
+def make_backtest(symbols=("AAA", "BBB"), seed=0):
+    series = {s: random_walk(s, bars=240, seed=seed + i) for i, s in enumerate(symbols)}
     network = RandomWalk("constant", 3, window=110)
     network.name = "network"
-    backtest = walk_forward([network, *make_baselines(3)], series, CONFIG)
-    return backtest, score_backtest(backtest)
+    backtest = walk_forward([network, *make_baselines(3, recipe=RECIPE)], series, CONFIG)
+    return backtest, score_backtest(backtest), make_plan(series, RECIPE, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def backtest():
+def made():
     return make_backtest()
 
 
-def report_of(*rows: tuple[int, float, float, float, float], universe=("AAA",)) -> BacktestReport:
-    """Return a report from rows of (horizon, CRPS of the network, of the walk, of the EWMA walk, p)."""
-    scores = pd.DataFrame(
-        [
-            {
-                "horizon": h,
-                "rows": 100,
-                "crps_network": own,
-                "crps_random_walk": walk,
-                "crps_random_walk_ewma": ewma,
-                "skill_random_walk": 1 - own / walk,
-                "skill_random_walk_ewma": 1 - own / ewma,
-                "p_random_walk": p,
-                "p_random_walk_ewma": p,
-            }
-            for h, own, walk, ewma, p in rows
-        ]
-    )
-    return BacktestReport("id", tuple(universe), {}, "2016-01-04", "2018-12-31", {}, scores)
+@pytest.fixture
+def saved(made, tmp_path):
+    return save_backtest(*made, tmp_path, KNOWN)
 
 
-@pytest.mark.parametrize(
-    ("own", "p", "word"),
-    [
-        (0.96, 0.049, "beats"),
-        (0.96, 0.05, "ties with"),
-        (1.04, 0.001, "loses to"),
-        (1.04, 0.5, "ties with"),
-        (0.96, float("nan"), "ties with"),
-    ],
-)
-def test_a_verdict_is_in_words_and_needs_both_a_better_score_and_no_luck(own, p, word):
-    assert [v.word for v in report_of((5, own, 2.0, 1.0, p)).verdicts()] == [word]
+def as_manifest(recipe):
+    return json.loads(json.dumps(config_to_json(recipe)))
 
 
-def test_a_verdict_says_by_how_much_and_at_which_p():
-    sentence = report_of((1, 0.96, 2.0, 1.0, 0.012)).verdicts()[0].sentence
-    assert sentence == (
-        "1 session ahead the network beats a random walk with EWMA volatility: CRPS 4.0% lower, p = 0.012"
-    )
-
-
-def test_a_stronger_baseline_than_the_judge_is_named_beside_it():
-    sentence = report_of((20, 0.96, 0.90, 1.0, 0.3)).verdicts()[0].sentence
-    assert sentence.startswith("20 sessions ahead the network ties with a random walk with EWMA volatility")
-    assert sentence.endswith(
-        "the strongest baseline is a random walk with rolling historical quantiles, CRPS 6.7% higher"
-    )
-
-
-def test_the_summary_groups_horizons_by_verdict():
-    report = report_of((1, 0.9, 2.0, 1.0, 0.001), (5, 0.9, 2.0, 1.0, 0.01), (20, 1.0, 2.0, 1.0, 0.9), universe="AB")
-    assert report.summary() == (
-        "Against a random walk with EWMA volatility, from 2016-01-04 to 2018-12-31 and pooled over 2 symbols, the "
-        "network beats it at 1, 5; ties with it at 20 sessions ahead (p < 0.05)."
-    )
-
-
-def test_a_saved_backtest_loads_back_as_it_was(backtest, tmp_path):
-    found, scores = backtest
-    report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
-    again = load_report(tmp_path / report.backtest_id)
+def test_a_saved_backtest_loads_back_as_it_was(made, saved):
+    again = load_report(saved.folder)
     assert again.universe == ("AAA", "BBB")
     assert (again.test_first, again.test_last) == ("2018-12-13", "2018-12-31")
-    pd.testing.assert_frame_equal(again.scores, scores, check_exact=True)
-    assert again.verdicts() == report.verdicts()
+    assert again.plan == made[2]
+    assert pd.Timestamp(again.data_as_of) == KNOWN
+    pd.testing.assert_frame_equal(again.scores, made[1].scores, check_exact=True)
+    assert again.verdicts() == saved.verdicts()
+    for name, table in made[1].tables.items():
+        assert len(again.table(name)) == len(table)
 
 
-def test_a_damaged_backtest_is_named_and_passed_over(backtest, tmp_path):
-    found, scores = backtest
-    report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
-    path = tmp_path / report.backtest_id / "backtest.json"
-    for text in ("{", "{}", "[]", "null"):
-        path.write_text(text)
-        with pytest.raises(DataError, match=report.backtest_id):
-            load_report(path.parent)
-        assert find_report(tmp_path, report.universe, report.recipe) is None
+def test_the_files_of_a_backtest_are_all_there(saved):
+    files = {str(path.relative_to(saved.folder)) for path in saved.folder.rglob("*") if path.is_file()}
+    broken_down, of_one = ("horizon", "symbol", "year", "tercile"), ("pit", "rises", "directions", "value_at_risk")
+    assert files >= {"backtest.json", "forecasts.parquet", "scores.csv", "report.html"}
+    assert files >= {f"tables/{name}.csv" for name in (*broken_down, *of_one)}
 
 
-def test_a_folder_is_named_by_its_content(backtest, tmp_path):
-    found, scores = backtest
-    first = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
-    assert save_backtest(found, scores, RECIPE, CONFIG, tmp_path).backtest_id == first.backtest_id
-    assert len(list(tmp_path.iterdir())) == 1
-    changed = save_backtest(found, scores.assign(rows=scores["rows"] + 1), RECIPE, CONFIG, tmp_path)
-    assert changed.backtest_id != first.backtest_id
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "null", '{"plan": {}}'])
+def test_a_damaged_backtest_is_named_and_passed_over(saved, text):
+    (saved.folder / "backtest.json").write_text(text)
+    with pytest.raises(DataError, match=saved.backtest_id):
+        load_report(saved.folder)
+    assert find_report(saved.folder.parent, saved.universe, as_manifest(RECIPE)) is None
 
 
-def test_the_saved_forecasts_hold_every_row_with_its_outcome(backtest, tmp_path):
-    found, scores = backtest
-    report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
-    table = pq.read_table(tmp_path / report.backtest_id / "forecasts.parquet").to_pandas()
-    assert len(table) == 4 * 2 * 12 * 3  # forecasters, symbols, origins, horizons
+def test_an_unfinished_backtest_is_no_report(saved):
+    (saved.folder / "backtest.json").unlink()
+    assert list_backtests(saved.folder.parent) == {}
+    assert find_report(saved.folder.parent, saved.universe, as_manifest(RECIPE)) is None
+    with pytest.raises(DataError, match="is not whole"):
+        load_report(saved.folder)
+
+
+def test_a_folder_is_named_by_prices_settings_and_engine(made):
+    plan = made[2]
+    assert make_backtest()[2].backtest_id == plan.backtest_id
+    others = [
+        make_backtest(seed=7)[2],
+        replace(plan, config=BacktestConfig(13, 8)),
+        replace(plan, baselines="all"),
+        replace(plan, engine_sha256="0"),
+        replace(plan, packages={}),
+    ]
+    assert len({plan.backtest_id, *(other.backtest_id for other in others)}) == 6
+
+
+def test_a_plan_comes_back_from_json(made):
+    plan = made[2]
+    assert type(plan).from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_the_saved_forecasts_hold_every_row_with_its_outcome(made, saved):
+    found = made[0]
+    table = pq.read_table(saved.folder / "forecasts.parquet").to_pandas()
+    assert len(table) == 7 * 2 * 12 * 3  # forecasters, symbols, origins, horizons
     one = table[(table["forecaster"] == "random_walk_ewma") & (table["symbol"] == "BBB")]
     rolling = found.forecasts["random_walk_ewma"]["BBB"]
     values = np.stack(one["values"].to_list()).reshape(rolling.values.shape)
-    assert np.array_equal(values, rolling.values.astype("float32"))
+    assert np.array_equal(values, rolling.values)
     assert np.array_equal(one["outcome"].to_numpy().reshape(12, 3), found.outcomes["BBB"], equal_nan=True)
     assert pd.DatetimeIndex(one["origin"][::3]).equals(rolling.origins)
 
 
 def test_the_newest_backtest_of_a_universe_and_recipe_is_found(tmp_path):
-    found, scores = make_backtest(("AAA",))
-    older = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
-    newer = save_backtest(found, scores.assign(rows=1), RECIPE, CONFIG, tmp_path)
+    older = save_backtest(*make_backtest(("AAA",)), tmp_path)
+    newer = save_backtest(*make_backtest(("AAA",), seed=5), tmp_path)
     for age, report in ((60, older), (0, newer)):
-        path = tmp_path / report.backtest_id / "backtest.json"
+        path = report.folder / "backtest.json"
         os.utime(path, (path.stat().st_mtime - age,) * 2)
-    recipe = json.loads(json.dumps(config_to_json(RECIPE)))  # as a model's manifest has it
-    report = find_report(tmp_path, ["AAA"], recipe)
-    assert report is not None
-    assert report.backtest_id == newer.backtest_id
+    recipe = as_manifest(RECIPE)
+    assert find_report(tmp_path, ["AAA"], recipe).backtest_id == newer.backtest_id
     assert find_report(tmp_path, ["AAA", "BBB"], recipe) is None
     assert find_report(tmp_path, ["AAA"], recipe | {"horizon": 4}) is None
     assert find_report(tmp_path / "none", ["AAA"], recipe) is None
 
 
-def test_an_unfinished_backtest_is_no_report(backtest, tmp_path):
-    found, scores = backtest
-    report = save_backtest(found, scores, RECIPE, CONFIG, tmp_path)
-    (tmp_path / report.backtest_id / "backtest.json").unlink()
-    assert find_report(tmp_path, report.universe, report.recipe) is None
-    with pytest.raises(DataError, match="is not whole"):
-        load_report(tmp_path / report.backtest_id)
+def test_a_repetition_is_the_same_to_the_last_bit_or_its_first_difference_is_named(made, saved):
+    backtest, comparison, _ = made
+    again = make_backtest()
+    assert first_difference(saved, again[0], again[1]) is None
+    rolling = backtest.forecasts["har"]["BBB"]
+    values = rolling.values.copy()
+    values[4, 1, 2] = np.nextafter(values[4, 1, 2], np.float32(-1))
+    spoiled = {**backtest.forecasts["har"], "BBB": replace(rolling, values=values)}
+    other = replace(backtest, forecasts={**backtest.forecasts, "har": spoiled})
+    origin = rolling.origins[4].date()
+    assert f"the forecast of har for BBB from {origin}, 2 ahead: " in first_difference(saved, other, comparison)
+    worse = replace(comparison, scores=comparison.scores.assign(rows=1))
+    assert first_difference(saved, backtest, worse) == "scores.csv, of the same forecasts"
+    assert "forecasts were written" in first_difference(saved, make_backtest(("AAA",))[0], comparison)
+
+
+def test_a_symbol_has_its_own_verdict_and_one_that_was_not_in_it_gets_the_pooled_one_and_is_told_so(made, saved):
+    rows = made[1].tables["symbol"]
+    own = rows[(rows["symbol"] == "BBB") & (rows["forecaster"] == "network")].set_index("horizon")
+    for verdict in saved.verdicts("BBB"):
+        assert verdict.skill == pytest.approx(own.loc[verdict.horizon, f"skill_{verdict.judge}"])
+        assert verdict.p_value == pytest.approx(own.loc[verdict.horizon, f"q_{verdict.judge}"], nan_ok=True)
+    assert saved.summary_of("BBB").startswith("Of BBB alone, with p adjusted for 2 symbols tested, the network ")
+    assert saved.summary_of("ZZZ") == "ZZZ has no backtest of its own: the verdict is pooled over 2 others."
+    with pytest.raises(DataError, match="next: tickercast backtest ZZZ"):
+        saved.verdicts("ZZZ")
+
+
+def test_a_suspected_leak_is_never_told_as_a_success(made, tmp_path):
+
+    assert not save_backtest(*made, tmp_path).suspected_leak
+    series = {s: random_walk(s, bars=700, seed=i) for i, s in enumerate(("AAA", "BBB"))}
+
+    class Seer(RandomWalk):
+        def _roll(self, s, first):
+            rolling = super()._roll(s, first)
+            ahead = np.nan_to_num(s.log_returns(range(1, 4)))[-len(rolling.origins) :]
+            return replace(rolling, values=rolling.values + 0.5 * ahead[..., None])
+
+    seer = Seer("constant", 3)
+    seer.name = "network"
+    config = BacktestConfig(300, None)
+    walked = walk_forward([seer, *make_baselines(3, recipe=RECIPE)], series, config)
+    report = save_backtest(walked, score_backtest(walked), make_plan(series, RECIPE, config), tmp_path)
+    assert report.suspected_leak
+    assert report.summary().startswith("Suspected leak, not a success. ")
+    assert any("RMSE" in alarm for alarm in load_report(report.folder).alarms)

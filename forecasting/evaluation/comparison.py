@@ -1,0 +1,240 @@
+"""What a backtest comes to: the forecaster under test against each other one, on the same rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from forecasting.config import report_horizons
+from forecasting.errors import TooFewBars
+from forecasting.evaluation.alarms import Alarm, find_alarms
+from forecasting.evaluation.breakdown import break_down, levels_of, score_rows
+from forecasting.evaluation.direction import calibration_of_rises, judge_directions, pooled_directions
+from forecasting.evaluation.scores import COVERAGES, pit_histogram
+from forecasting.evaluation.significance import (
+    adjust_p_values,
+    diebold_mariano,
+    long_run_mean,
+    model_confidence_set,
+    skill_interval,
+)
+from forecasting.evaluation.value_at_risk import OUTER_TAILS, tail_shares, value_at_risk
+from forecasting.evaluation.verdicts import JUDGE
+from forecasting.evaluation.walkforward import Backtest
+
+BREACH_LEVEL = 0.05
+"""The quantile whose breaches are counted over time, and its mirror."""
+
+_WEEK = 5  # sessions ahead, at which weeks are ranked
+_WEEKS = 2  # of each kind
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every score of a backtest at its report horizons.
+
+    Parameters
+    ----------
+    scores
+        A row per horizon with an outcome, pooled over symbols: `horizon`; `rows` scored; `crps_NAME` of each
+        forecaster; for the one under test against each other, `skill_NAME` (1 - ratio of CRPS), its 90%
+        interval `low_NAME` to `high_NAME` by block bootstrap, and `p_NAME` (Diebold-Mariano on the mean
+        difference of each origin date); `mcs_NAME`, each forecaster's p-value of being among the best;
+        `coverage_50` .. of the one under test, as far as its levels hold these intervals.
+    tables
+        By name. `horizon`, `symbol`, `year` and `tercile`: all scores of all forecasters, as `break_down`
+        returns them, each by horizon; in `symbol` also `p_NAME` of the one under test against each other, and
+        `q_NAME`, the same after `adjust_p_values` over the symbols. Of the one under test alone: `pit`, `tails`,
+        `value_at_risk`, `directions` (by symbol), `direction` (pooled), `rises` (P(up) against what happened);
+        `coverage`, the share of outcomes `covered` by each `interval` and the 90% interval of that share, `low` to
+        `high`, by `long_run_mean`; `breaches`, at the shortest horizon and by origin date, how many of `rows` lay
+        `below` the quantile of `level` and `above` its mirror; `weeks`, the symbols and origins at which it scored
+        best and worst against `reference_of` (`reference`), about a week ahead and no two on overlapping dates.
+    alarms : what looks too good, or is off, in the one under test
+    """
+
+    scores: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    alarms: Sequence[Alarm]
+
+
+def score_backtest(backtest: Backtest, horizons: Sequence[int] | None = None) -> Comparison:
+    """Score every forecaster of a backtest on the same rows.
+
+    Parameters
+    ----------
+    horizons : sessions ahead; by default `report_horizons` of the longest one forecast
+
+    Raises
+    ------
+    TooFewBars
+        No target session has a bar yet.
+    DataError
+        The forecasters are on different quantile levels.
+    """
+    horizons = horizons or report_horizons(max(o.shape[1] for o in backtest.outcomes.values()))
+    rows_of = {
+        name: score_rows(forecasts, backtest.outcomes, backtest.series, horizons)
+        for name, forecasts in backtest.forecasts.items()
+    }
+    own = next(iter(rows_of.values()))
+    if not len(own):
+        raise TooFewBars(
+            f"nothing to score: no target session at the horizons {', '.join(map(str, horizons))} has a bar yet; "
+            "next: more --test-sessions"
+        )
+    reached = sorted(own["horizon"].unique().tolist())
+    by_horizon = break_down(rows_of, "horizon")
+    by_symbol = break_down(rows_of, "symbol", "horizon").merge(
+        _significance_by_symbol(rows_of), on=["symbol", "horizon", "forecaster"], how="left"
+    )
+    tables = {
+        "horizon": by_horizon,
+        "symbol": by_symbol,
+        "year": break_down(rows_of, "year", "horizon"),
+        "tercile": break_down(rows_of, "tercile", "horizon"),
+        **_of_one(own, reached),
+    }
+    if len(rows_of) > 1:
+        tables["weeks"] = _weeks(rows_of, min(reached, key=lambda h: abs(h - _WEEK)))
+    scores = pd.DataFrame([_pooled(rows_of, by_horizon, h) for h in reached])
+    return Comparison(scores.astype({"horizon": int, "rows": int}), tables, find_alarms(own, reached))
+
+
+def reference_of(crps: Mapping[str, float]) -> str:
+    """Return the baseline that a forecaster is held against: `JUDGE`, in whichever of its forms has the lower CRPS.
+
+    Parameters
+    ----------
+    crps : by baseline; where none of them is a form of the judge, the first one is the reference
+    """
+    forms = [name for name in crps if name.removesuffix("_calibrated") == JUDGE]
+    return min(forms, key=crps.__getitem__) if forms else next(iter(crps))
+
+
+def _pooled(rows_of: Mapping[str, pd.DataFrame], by_horizon: pd.DataFrame, horizon: int) -> dict[str, float]:
+    """Return the row of `Comparison.scores` of one horizon."""
+    found = by_horizon[by_horizon["horizon"] == horizon].set_index("forecaster")
+    first, *others = rows_of
+    row = {"horizon": horizon, "rows": found.loc[first, "rows"]}
+    row |= {f"crps_{name}": found.loc[name, "crps"] for name in rows_of}
+    losses = _by_date(rows_of, horizon)
+    for name in others:
+        row[f"skill_{name}"] = found.loc[first, f"skill_{name}"]
+        low, high = skill_interval(losses[first].to_numpy(), losses[name].to_numpy(), horizon)
+        row |= {f"low_{name}": low, f"high_{name}": high}
+        row[f"p_{name}"] = diebold_mariano((losses[name] - losses[first]).to_numpy(), horizon)[1]
+    row |= {f"mcs_{name}": p for name, p in model_confidence_set(losses, horizon).items()}
+    return row | {c: found.loc[first, c] for c in found.columns if c.startswith("coverage_")}
+
+
+def _by_date(rows_of: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
+    """Return the mean CRPS over symbols, a row per origin date and a column per forecaster."""
+    chosen = (next(iter(rows_of.values()))["horizon"] == horizon).to_numpy()
+    losses = pd.DataFrame({name: rows["crps"].to_numpy()[chosen] for name, rows in rows_of.items()})
+    return losses.groupby(next(iter(rows_of.values()))["origin"].to_numpy()[chosen]).mean()
+
+
+def _significance_by_symbol(rows_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return p-values of the one under test against each other, a row per symbol and horizon."""
+    (first, own), *others = rows_of.items()
+    groups = own.groupby(["symbol", "horizon"], observed=True, sort=False).indices
+    table = pd.DataFrame(list(groups), columns=["symbol", "horizon"]).assign(forecaster=first)
+    loss = own["crps"].to_numpy()
+    for name, rows in others:
+        difference = rows["crps"].to_numpy() - loss
+        table[f"p_{name}"] = [diebold_mariano(difference[rows], h)[1] for (_, h), rows in groups.items()]
+        table[f"q_{name}"] = table.groupby("horizon")[f"p_{name}"].transform(
+            lambda p: list(adjust_p_values(dict(zip(table["symbol"][p.index], p, strict=True))).values())
+        )
+    return table
+
+
+def _of_one(rows: pd.DataFrame, horizons: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Return the tables of one forecaster's calibration and directions, as far as its levels allow."""
+    levels = levels_of(rows)
+    by_horizon = {h: rows[rows["horizon"] == h] for h in horizons}
+    pit = {h: pit_histogram(of_one["pit_bin"].to_numpy("float64"), levels) for h, of_one in by_horizon.items()}
+    tables = {
+        "pit": pd.concat(pit, names=["horizon"]).reset_index("horizon"),
+        "coverage": _coverage(rows, horizons),
+        "rises": calibration_of_rises(rows, horizons),
+        "direction": pooled_directions(rows, horizons),
+        "directions": judge_directions(rows, horizons),
+    }
+    if set(OUTER_TAILS) <= set(levels):
+        tables |= {"tails": tail_shares(rows, horizons), "value_at_risk": value_at_risk(rows, horizons)}
+    if BREACH_LEVEL in levels:
+        tables["breaches"] = _breaches(by_horizon[min(horizons)], levels)
+    return tables
+
+
+def _coverage(rows: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
+    table = []
+    for interval in COVERAGES:
+        if (hit := f"hit_{interval * 100:.0f}") not in rows:
+            continue
+        for horizon in horizons:
+            ahead = rows[rows["horizon"] == horizon]
+            covered = float(ahead[hit].mean())
+            _, error, freedom = long_run_mean(ahead.groupby("origin")[hit].mean().to_numpy(), horizon)
+            reach = error * stats.t.isf(0.05, freedom) if freedom else np.nan
+            table.append(
+                {
+                    "interval": interval,
+                    "horizon": horizon,
+                    "rows": len(ahead),
+                    "covered": covered,
+                    "low": max(covered - reach, 0.0),
+                    "high": min(covered + reach, 1.0),
+                }
+            )
+    return pd.DataFrame(table, columns=["interval", "horizon", "rows", "covered", "low", "high"])
+
+
+def _breaches(ahead: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
+    low = levels.index(BREACH_LEVEL)
+    violations = pd.DataFrame(
+        {
+            "origin": ahead["origin"],
+            "rows": 1,
+            "below": (ahead["pit_bin"] <= low).astype("int64"),
+            "above": (ahead["pit_bin"] >= len(levels) - low).astype("int64"),
+        }
+    )
+    by_date = violations.groupby("origin", as_index=False).sum()
+    by_date.insert(0, "horizon", int(ahead["horizon"].iloc[0]))
+    by_date.insert(1, "level", BREACH_LEVEL)
+    return by_date
+
+
+def _weeks(rows_of: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
+    """Return the `_WEEKS` best and as many worst weeks, each at least two horizons of days from the others."""
+    (first, own), *_ = rows_of.items()
+    at = np.flatnonzero((own["horizon"] == horizon).to_numpy())
+    crps = {name: rows["crps"].to_numpy()[at] for name, rows in rows_of.items()}
+    reference = reference_of({name: float(loss.mean()) for name, loss in crps.items() if name != first})
+    origins = own["origin"].to_numpy()[at]
+    order = np.argsort(crps[first] - crps[reference], kind="stable")
+    chosen: list[int] = []
+    kinds: list[str] = []
+    for kind, ranked in (("best", order), ("worst", order[::-1])):
+        for i in ranked:
+            if kinds.count(kind) == _WEEKS:
+                break
+            if all(abs(origins[i] - origins[j]) >= np.timedelta64(2 * horizon, "D") for j in chosen):
+                chosen.append(int(i))
+                kinds.append(kind)
+    return pd.DataFrame(
+        {
+            "week": kinds,
+            "symbol": own["symbol"].iloc[at[chosen]].astype(str).to_numpy(),
+            "origin": origins[chosen],
+            "horizon": horizon,
+            "reference": reference,
+            "crps": crps[first][chosen],
+            "crps_reference": crps[reference][chosen],
+        }
+    )
