@@ -9,7 +9,7 @@ of training; it is the same pass in a backtest and when serving. It is pooled: o
 symbols, moved by their mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,26 @@ class OutOfTraining:
     quantiles: np.ndarray
     outcomes: np.ndarray
     matures: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The out-of-training forecasts of a pool, and what corrects them.
+
+    Parameters
+    ----------
+    rows : by symbol
+    dates : length D, ascending; every date on which a symbol has an origin
+    offsets : float64 (D, H, L), in force on each date, in units of the volatility scale
+    """
+
+    rows: Mapping[str, OutOfTraining]
+    dates: pd.DatetimeIndex
+    offsets: np.ndarray
+
+    def offsets_on(self, origins: pd.DatetimeIndex) -> np.ndarray:
+        """Return the offsets (N, H, L) in force on N of the dates."""
+        return self.offsets[self.dates.get_indexer(origins)]
 
 
 def track_offsets(

@@ -1,6 +1,6 @@
 """RNNForecaster: one pooled recurrent network, fitted on the bars of a universe, forecasting any symbol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -12,12 +12,12 @@ from forecasting.bars import PriceSeries
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
 from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
-from forecasting.model.calibration import OutOfTraining, apply_offsets, track_offsets
-from forecasting.model.features import GROUPS, WARM_UP, make_features
+from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, track_offsets
+from forecasting.model.features import GROUPS, WARM_UP, Features, make_features
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.model.training import Epoch, one_thread, train_network
-from forecasting.model.windows import make_training_set, standardize
+from forecasting.model.windows import TrainingSet, make_training_set, standardize
 from forecasting.sessions import session_close
 
 
@@ -104,18 +104,8 @@ class RNNForecaster:
         ModelError
             Training diverged.
         """
-        recipe = self.recipe
-        dates = pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
-        kept_out = recipe.calibration.sessions
-        if len(dates) <= kept_out:
-            raise TooFewBars(
-                f"the histories span {len(dates)} sessions, of which the last {kept_out} are kept out of training for "
-                "calibration; next: fetch a longer history"
-            )
-        trained_until = dates[-1 - kept_out]
+        recipe, data = self.recipe, self.training_set(series)
         horizons = report_horizons(recipe.horizon)
-        universe = [series[symbol].until(trained_until) for symbol in sorted(series)]
-        data = make_training_set(universe, horizons, recipe.training.window)
         # the weights start from the seed, whatever was drawn before, and leave the global generator alone
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.training.seed)
@@ -124,18 +114,34 @@ class RNNForecaster:
         history = train_network(
             network, data, torch.tensor(recipe.levels, dtype=torch.float32), recipe.training, progress
         )
+        dates = _dates_of(s.sessions for s in series.values())
         self._model = FittedModel(
             network,
             data.mean,
             data.std,
             data.scale,
             tuple(sorted(series)),
-            trained_until,
+            self._trained_until(series),
             dates[0],
             dates[-1],
             history=tuple(history),
         )
         return self
+
+    def training_set(self, series: Mapping[str, PriceSeries]) -> TrainingSet:
+        """Return what `fit` trains on; raises `TooFewBars` as it does."""
+        trained_until = self._trained_until(series)
+        universe = [series[symbol].until(trained_until) for symbol in sorted(series)]
+        return make_training_set(universe, report_horizons(self.recipe.horizon), self.recipe.training.window)
+
+    def _trained_until(self, series: Mapping[str, PriceSeries]) -> pd.Timestamp:
+        dates, kept_out = _dates_of(s.sessions for s in series.values()), self.recipe.calibration.sessions
+        if len(dates) <= kept_out:
+            raise TooFewBars(
+                f"the histories span {len(dates)} sessions, of which the last {kept_out} are kept out of training for "
+                "calibration; next: fetch a longer history"
+            )
+        return dates[-1 - kept_out]
 
     def roll(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> dict[str, RollingForecast]:
         """Return, by symbol, the forecasts from every origin at or after `first`.
@@ -151,8 +157,13 @@ class RNNForecaster:
         DataError
             A symbol has a void session at or after `first`.
         """
-        readable = {symbol: self._readable(series[symbol]) for symbol in sorted(series)}
-        for symbol, part in readable.items():
+        tracked = self.track(series, first)
+        return {symbol: self._rolled(series[symbol], rows, first, tracked) for symbol, rows in tracked.rows.items()}
+
+    def track(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Tracked:
+        """Return what `roll` corrects, and by how much; raises what it does."""
+        for symbol in sorted(series):
+            part = self._readable(series[symbol])
             if (series[symbol].void >= first).any():
                 raise DataError(
                     f"{symbol} has {len(part)} bars{series[symbol].since_void}, a forecast needs {self.needs}, and "
@@ -165,11 +176,15 @@ class RNNForecaster:
                 f"{self.model.trained_until.date()}, and what it has seen it cannot forecast; next: a later date, or "
                 "train on an earlier part"
             )
-        scaled = {symbol: self._scaled(part) for symbol, part in readable.items()}
+        scaled = {symbol: self._scaled(series, symbol) for symbol in sorted(series)}
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
-        dates = pd.DatetimeIndex(sorted(set().union(*(rows.origins for rows in scaled.values()))))
+        dates = _dates_of(rows.origins for rows in scaled.values())
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
-        return {symbol: self._rolled(readable[symbol], rows, first, dates, offsets) for symbol, rows in scaled.items()}
+        return Tracked(scaled, dates, offsets)
+
+    def features(self, series: Mapping[str, PriceSeries], symbol: str) -> Features:
+        """Return the inputs of one symbol of a pool, from its last void session on; row t knows nothing after bar t."""
+        return make_features(self._readable(series[symbol]))
 
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
         """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
@@ -194,9 +209,9 @@ class RNNForecaster:
             )
         return part
 
-    def _scaled(self, series: PriceSeries) -> OutOfTraining:
+    def _scaled(self, pool: Mapping[str, PriceSeries], symbol: str) -> OutOfTraining:
         """Run the network over a whole history and return what lies after the training part."""
-        features = make_features(series)
+        series, features = self._readable(pool[symbol]), self.features(pool, symbol)
         inputs = standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
         with torch.no_grad(), one_thread():
             knots = self.model.network(inputs[None])[0].numpy().astype("float64")  # (T, K, L)
@@ -210,16 +225,11 @@ class RNNForecaster:
         return OutOfTraining(series.sessions[begin:], scale, quantiles, outcomes, matures)
 
     def _rolled(
-        self,
-        series: PriceSeries,
-        rows: OutOfTraining,
-        first: pd.Timestamp,
-        dates: pd.DatetimeIndex,
-        offsets: np.ndarray,
+        self, series: PriceSeries, rows: OutOfTraining, first: pd.Timestamp, tracked: Tracked
     ) -> RollingForecast:
         chosen = np.asarray(rows.origins >= first)
         origins = rows.origins[chosen]
-        quantiles = apply_offsets(rows.quantiles[chosen], offsets[dates.get_indexer(origins)])
+        quantiles = apply_offsets(rows.quantiles[chosen], tracked.offsets_on(origins))
         return RollingForecast(
             series.instrument,
             origins,
@@ -236,6 +246,11 @@ def interpolation_weights(horizons: Sequence[int]) -> np.ndarray:
     """
     knots = np.log(report_horizons(max(horizons)))
     return np.stack([np.interp(np.log(horizons), knots, unit) for unit in np.eye(len(knots))], axis=1)
+
+
+def _dates_of(sessions: Iterable[pd.DatetimeIndex]) -> pd.DatetimeIndex:
+    """Return every date that any of them has, ascending."""
+    return pd.DatetimeIndex(sorted(set().union(*sessions)))
 
 
 def _closed_by(series: PriceSeries, as_of: pd.Timestamp) -> PriceSeries:

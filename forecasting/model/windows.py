@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from forecasting.bars import PriceSeries
@@ -26,6 +27,7 @@ class TrainingSet:
     lengths : rows of each series; a window never crosses from one to the next
     mean, std : float32 (F,), of the inputs before they were standardised
     scale : the volatility scale, fitted on the same histories
+    rows_of : symbol and sessions of the rows of each series
     """
 
     inputs: torch.Tensor
@@ -34,6 +36,7 @@ class TrainingSet:
     mean: torch.Tensor
     std: torch.Tensor
     scale: HarScale
+    rows_of: tuple[tuple[str, pd.DatetimeIndex], ...] = ()
 
 
 def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], window: int) -> TrainingSet:
@@ -75,6 +78,7 @@ def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], 
         mean,
         std,
         scale,
+        tuple((series.symbol, series.sessions[WARM_UP:]) for series in long_enough),
     )
 
 
