@@ -230,17 +230,16 @@ def audit_network(
     recipe = replace(network.recipe, training=replace(network.recipe.training, epochs=1))
     after_training = network.model.trained_until + pd.Timedelta(days=1)
     served, unserved = choose_usable(series, network.needs, after_training)
-    baselines = make_baselines(recipe.horizon, recipe.levels)
     first = all_dates(served)[-max(_TESTED, recipe.horizon + _ORIGINS) :][0]
-    tested, untested = choose_usable(served, max(f.needs for f in [network, *baselines]), first)
-    fold = only_fold(tested, first)
 
     def make(_: Series) -> RNNForecaster:
         return RNNForecaster(recipe)
 
     def make_all(world: Series) -> list[Forecaster]:
-        return [make(world), *make_baselines(recipe.horizon, recipe.levels)]
+        return [make(world), *make_baselines(recipe.horizon, recipe.levels, recipe=recipe)]
 
+    tested, untested = choose_usable(served, max(f.needs for f in make_all(served)), first)
+    fold = only_fold(tested, first)
     checks = [
         audit_forecasts(network, served, after_training, "forecasts of the model", seed, progress),
         audit_fit(make, tested, fold, "a fresh fit, one epoch", seed, progress),

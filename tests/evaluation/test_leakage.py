@@ -10,7 +10,6 @@ from forecasting.bars import Instrument, PriceSeries, validate_bars
 from forecasting.config import CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import TooFewBars, UsageError
 from forecasting.evaluation.baselines import RandomWalk, make_baselines
-from forecasting.evaluation.calibrated import Calibrated
 from forecasting.evaluation.folds import Fold
 from forecasting.evaluation.futures import alter_future, restate_store
 from forecasting.evaluation.leakage import (
@@ -233,12 +232,10 @@ def test_the_network_as_it_is_has_no_leak(world):
     assert [check.copies for check in checks] == [9, 3, 9]
 
 
-@pytest.mark.parametrize("calibrated", [False, True], ids=["plain", "calibrated"])
-@pytest.mark.parametrize("number", range(3), ids=[f.name for f in make_baselines(3)])
-def test_no_baseline_has_a_leak(world, fold, number, calibrated):
+@pytest.mark.parametrize("number", range(6), ids=[f.name for f in make_baselines(3)])
+def test_no_baseline_has_a_leak(world, fold, number):
     def make(_):
-        baseline = make_baselines(RECIPE.horizon, RECIPE.levels)[number]
-        return Calibrated(baseline, CalibrationConfig(sessions=40)) if calibrated else baseline
+        return make_baselines(RECIPE.horizon, RECIPE.levels, recipe=RECIPE)[number]
 
     check = audit_fit(make, world, fold)
     assert check.leak is None
@@ -257,7 +254,7 @@ def test_a_forecaster_that_has_nothing_but_forecasts_is_caught_by_these(new_york
 def test_a_fold_that_hands_out_its_test_part_is_found_by_the_walk_and_refused_by_the_network(new_york, monkeypatch):
     fold = only_fold(new_york, FIRST)
     monkeypatch.setattr(Fold, "training_part", lambda fold, series: dict(series))
-    found = audit_fold(lambda _: make_baselines(3, RECIPE.levels)[2:], new_york, fold).leak.difference
+    found = audit_fold(lambda _: make_baselines(3, RECIPE.levels, recipe=RECIPE)[2:3], new_york, fold).leak.difference
     assert (found.stage, found.what) == ("forecasts", "har, 1 ahead, level 0.1")
     with pytest.raises(UsageError, match="what it has seen it cannot forecast"):
         audit_fit(lambda _: RNNForecaster(RECIPE), new_york, fold)
