@@ -22,6 +22,9 @@ SETTLING = timedelta(minutes=60)
 _FIRST, _LAST = "1990-01-01", "2035-12-31"
 # exchange_calendars 4.13 lists their movable holidays up to here and goes on without them
 _LISTED_UNTIL = {"XIDX": "2025-12-31", "XBKK": "2029-12-31", "XKLS": "2029-12-31"}
+# Local hours until which a session's bar may grow, where exchange_calendars closes earlier: the German floors share
+# XFRA's sessions and trade on after Xetra, energy and metals trade on after CME's early closes in shares
+_LATER_CLOSES = {"XFRA": 22, "CMES": 17}
 _CRYPTO = re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|CAD|AUD|JPY|KRW|INR|CNY|USDT|USDC|BTC|ETH)")
 _INDICES = {
     **dict.fromkeys(("^GSPC", "^DJI", "^IXIC", "^NDX", "^RUT", "^NYA", "^OEX", "^SOX", "^VIX", "^XAX"), "XNYS"),
@@ -124,6 +127,16 @@ def calendar_sessions(calendar: str) -> pd.DatetimeIndex:
     return _calendar(calendar).sessions.as_unit("us")
 
 
+@lru_cache(maxsize=64)
+def _closes(calendar: str) -> pd.Series:
+    """Return the UTC instants at which the recorded sessions close, by session, ascending."""
+    recorded = _calendar(calendar)
+    if calendar not in _LATER_CLOSES:
+        return recorded.closes
+    late = recorded.sessions + pd.Timedelta(hours=_LATER_CLOSES[calendar])
+    return recorded.closes.clip(lower=pd.Series(late.tz_localize(recorded.tz).tz_convert("UTC"), recorded.sessions))
+
+
 def _weekday(calendar: str, days: Any, ahead: Any) -> np.ndarray:
     """Return the weekday `ahead` of each date; 0 ahead is the date itself, or else the weekday before it."""
     dates = np.asarray(days, dtype="datetime64[D]")
@@ -148,10 +161,16 @@ def is_session(calendar: str, day: pd.Timestamp) -> bool:
 
 
 def session_close(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
-    """Return the UTC instant at which a session closes; outside the recorded range, midnight after it."""
-    recorded = _calendar(calendar)
-    if session in recorded.sessions:
-        return recorded.session_close(session).as_unit("us")
+    """Return the UTC instant at which a session closes; outside the recorded range, midnight after it.
+
+    Where symbols of one calendar trade for different hours, it is the latest close, on days of an early one too.
+
+    >>> session_close("XFRA", pd.Timestamp("2018-12-20"))  # 22:00 in Berlin, when the last floor closes
+    Timestamp('2018-12-20 21:00:00+0000', tz='UTC')
+    """
+    closes = _closes(calendar)
+    if session in closes.index:
+        return closes[session].as_unit("us")
     return (session + pd.Timedelta(days=1)).tz_localize("UTC").as_unit("us")
 
 
@@ -177,7 +196,7 @@ def last_complete_session(calendar: str, now: pd.Timestamp, settling: timedelta 
     >>> last_complete_session("XNYS", pd.Timestamp("2018-12-31 22:00", tz="UTC")).date().isoformat()
     '2018-12-31'
     """
-    closes = _calendar(calendar).closes
+    closes = _closes(calendar)
     n = int(pd.DatetimeIndex(closes).searchsorted(now - settling, side="right"))
     first, last = _record(calendar)
     today = (now - settling).tz_convert("UTC").tz_localize(None).normalize()

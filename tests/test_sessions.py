@@ -233,9 +233,18 @@ def test_a_calendar_that_cannot_be_built_is_refused_in_words(calendar):
         ("XLON", "2018-12-24 13:30", "2018-12-24"),  # closes at 12:30 on Christmas Eve
         ("XHKG", "2019-02-04 05:00", "2019-02-04"),  # closes at noon on the eve of the lunar new year
         ("XASX", "2019-01-02 06:00", "2019-01-02"),  # opens at 23:00 UTC on the day before
+        ("XFRA", "2018-12-20 21:59", "2018-12-19"),  # the floors close at 22:00 in Berlin, Xetra at 17:30
+        ("XFRA", "2018-12-20 22:00", "2018-12-20"),
+        ("XFRA", "2018-07-20 20:59", "2018-07-19"),  # daylight saving: the close is at 20:00 UTC
+        ("XFRA", "2018-07-20 21:00", "2018-07-20"),
+        ("XFRA", "2018-12-28 21:59", "2018-12-27"),  # an early close counts as late as any
+        ("XFRA", "2018-12-28 22:00", "2018-12-28"),
+        ("XETR", "2018-12-20 17:30", "2018-12-20"),
         ("XNZE", "2018-12-24 00:45", "2018-12-24"),  # closes at 12:45 in Auckland, 23:45 UTC on the day before
         ("XSAU", "2024-01-07 13:00", "2024-01-07"),  # a Sunday
         ("CMES", "2018-12-22 00:00", "2018-12-21"),  # closes at 17:00 in Chicago, 23:00 UTC
+        ("CMES", "2018-11-23 23:59", "2018-11-22"),  # shares close at noon that day, energy and metals later
+        ("CMES", "2018-11-24 00:00", "2018-11-23"),
         ("CMES", "2018-07-14 23:59", "2018-07-13"),  # the session of Sunday evening is Monday's
         ("CMES", "2018-07-15 23:00", "2018-07-13"),
         ("24/5", "2018-12-22 01:00", "2018-12-21"),  # closes at midnight UTC
