@@ -1,11 +1,13 @@
 """Figures: pure functions, frames in, a plotly Figure out. plotly is imported when one is drawn.
 
 Colours keep apart for colour-blind readers and on light and dark pages: the background is transparent,
-bands differ in lightness, and grey, blue and orange never carry a meaning alone.
+bands differ in lightness, and grey, blue and orange never carry a meaning alone. plotly reads tags in
+every text it draws, so text from outside is escaped.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
+from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 BANDS = (0.9, 0.8, 0.5)
 """Coverages of the central intervals drawn, widest first; a forecast without one is drawn without it."""
 
-_GREY, _BLUE, _ORANGE = "#808080", "#2b7fd4", "#d55e00"
+GREY, BLUE, ORANGE = "#808080", "#2b7fd4", "#d55e00"
 _BAND_FILLS = {0.9: "rgba(43,127,212,0.16)", 0.8: "rgba(43,127,212,0.20)", 0.5: "rgba(43,127,212,0.34)"}
 _MOST_TICKS = 8
 _TICK_MONTHS = (1, 2, 3, 6, 12, 24, 60)
@@ -37,7 +39,9 @@ def price_text(price: float, currency: str = "") -> str:
     return f"{price:,.2f} {currency}".rstrip() if price >= 1 else f"{price:.4g} {currency}".rstrip()
 
 
-def forecast_figure(series: "PriceSeries", forecast: "Forecast", history: int = 120) -> "Figure":
+def forecast_figure(
+    series: "PriceSeries", forecast: "Forecast", history: int = 120, *, show_outcome: bool = False
+) -> "Figure":
     """Draw a forecast as a fan of price quantiles after the closes it continues.
 
     The x axis counts sessions: it has one place per session and none for weekends and holidays. The fan
@@ -46,14 +50,15 @@ def forecast_figure(series: "PriceSeries", forecast: "Forecast", history: int = 
 
     Parameters
     ----------
-    series : closes after the forecast's origin are not drawn
+    series : closes after the forecast's origin are not drawn, unless `show_outcome`
     forecast
     history : number of sessions drawn up to the origin, at least 1
+    show_outcome : draw over the fan what became of it, the closes on its target sessions as far as there are any
     """
     import plotly.graph_objects as go
 
     closes = series.until(forecast.origin).bars["close"].iloc[-history:]
-    currency = forecast.instrument.currency
+    currency = escape(forecast.instrument.currency, quote=False)
     origin, *ahead = days = [_iso(day) for day in (forecast.origin, *forecast.target_sessions)]
     axis = list(dict.fromkeys([*map(_iso, closes.index), *days]))
     medians = forecast.frame()[0.5].tolist()
@@ -74,7 +79,7 @@ def forecast_figure(series: "PriceSeries", forecast: "Forecast", history: int = 
         x=[_iso(day) for day in closes.index],
         y=closes.tolist(),
         mode="lines",
-        line={"color": _GREY, "width": 1.8},
+        line={"color": GREY, "width": 1.8},
         name="close",
         hovertext=[f"{day:%a %Y-%m-%d}<br>close {price_text(c, currency)}" for day, c in closes.items()],
         hoverinfo="text",
@@ -83,7 +88,7 @@ def forecast_figure(series: "PriceSeries", forecast: "Forecast", history: int = 
         x=days,
         y=[forecast.last_close, *medians],
         mode="lines",
-        line={"color": _BLUE, "width": 2.4},
+        line={"color": BLUE, "width": 2.4},
         name="median forecast",
         hovertext=["", *_hover_texts(forecast)],
         hoverinfo=["skip", *["text"] * len(ahead)],
@@ -94,11 +99,23 @@ def forecast_figure(series: "PriceSeries", forecast: "Forecast", history: int = 
             x=[ahead[i] for i in guessed],
             y=[medians[i] for i in guessed],
             mode="markers",
-            marker={"symbol": "diamond-open", "color": _ORANGE, "size": 7, "line": {"width": 1.6}},
+            marker={"symbol": "diamond-open", "color": ORANGE, "size": 7, "line": {"width": 1.6}},
             name="date estimated",
             hoverinfo="skip",
         )
-    figure.add_vline(x=origin, line={"color": _GREY, "width": 1, "dash": "dot"})
+    outcome = series.bars["close"].reindex(forecast.target_sessions).dropna() if show_outcome else closes.iloc[:0]
+    if len(outcome):
+        figure.add_scatter(
+            x=[origin, *map(_iso, outcome.index)],
+            y=[forecast.last_close, *outcome],
+            mode="lines+markers",
+            line={"color": ORANGE, "width": 2.4},
+            marker={"size": 5},
+            name="what happened",
+            hovertext=["", *(f"<b>closed at {price_text(close, currency)}</b>" for close in outcome)],
+            hoverinfo=["skip", *["text"] * len(outcome)],
+        )
+    figure.add_vline(x=origin, line={"color": GREY, "width": 1, "dash": "dot"})
     figure.update_layout(_layout(axis, currency))
     return figure
 
@@ -114,7 +131,7 @@ def _intervals(forecast: "Forecast") -> Iterator[tuple[float, "pd.DataFrame"]]:
 
 
 def _hover_texts(forecast: "Forecast") -> list[str]:
-    currency = forecast.instrument.currency
+    currency = escape(forecast.instrument.currency, quote=False)
     intervals = [(f"{coverage:.0%}", interval) for coverage, interval in reversed(list(_intervals(forecast)))]
     texts = []
     for i, (day, row) in enumerate(forecast.frame().iterrows()):
@@ -130,25 +147,34 @@ def _hover_texts(forecast: "Forecast") -> list[str]:
     return texts
 
 
-def _layout(axis: list[str], currency: str) -> dict[str, Any]:
-    ticks = _month_ticks(axis)
+def plain_layout(height: int) -> dict[str, Any]:
+    """Return the layout that all figures share."""
     return {
         # a template gives way to the page's own theme where it has one
         "template": {
             "layout": {
-                "font": {"color": _GREY, "size": 13},
+                "font": {"color": GREY, "size": 13},
                 "xaxis": {"gridcolor": "rgba(128,128,128,0.15)", "zeroline": False},
                 "yaxis": {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False},
             }
         },
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "height": 460,
+        "height": height,
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "dragmode": False,  # a finger on the chart scrolls the page
-        "hovermode": "x",
         "hoverlabel": {"align": "left"},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "reversed"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    }
+
+
+def _layout(axis: list[str], currency: str) -> dict[str, Any]:
+    ticks = _month_ticks(axis)
+    shared = plain_layout(460)
+    return {
+        **shared,
+        "hovermode": "x",
+        "legend": {**shared["legend"], "traceorder": "reversed"},
         "xaxis": {
             "type": "category",
             "categoryorder": "array",

@@ -57,6 +57,32 @@ def test_closes_end_at_the_origin_even_if_later_ones_are_known(series, forecast)
     assert closes.y[-1] == forecast.last_close
 
 
+def test_what_happened_is_drawn_over_the_fan_where_it_is_asked_for(series, forecast):
+    drawn = traces(forecast_figure(series, forecast, history=60, show_outcome=True))
+    assert list(drawn)[-1] == "what happened"
+    outcome = drawn["what happened"]
+    assert outcome.x == drawn["median forecast"].x
+    later = series.bars["close"][forecast.target_sessions]
+    assert list(outcome.y) == [forecast.last_close, *later]
+    assert outcome.hovertext[1] == f"<b>closed at {later.iloc[0]:,.2f} USD</b>"
+    assert drawn["close"].x[-1] == "2018-12-31"
+
+
+def test_only_what_has_happened_yet_is_drawn(series, forecast):
+    early = replace(series, bars=series.bars.loc[:"2019-01-04"])
+    drawn = traces(forecast_figure(early, forecast, show_outcome=True))
+    assert drawn["what happened"].x == ("2018-12-31", "2019-01-02", "2019-01-03", "2019-01-04")
+    at_origin = series.until(ORIGIN)
+    assert "what happened" not in traces(forecast_figure(at_origin, forecast, show_outcome=True))
+
+
+def test_a_currency_is_text_and_never_a_tag(series, forecast):
+    hostile = replace(forecast, instrument=replace(INDEX, currency="<a href='https://x.example'>USD</a>"))
+    drawn = str(forecast_figure(series, hostile, show_outcome=True).to_dict())
+    assert "&lt;a href" in drawn
+    assert "<a href" not in drawn
+
+
 def test_the_fan_starts_at_the_last_close_and_shows_the_issued_prices(series, forecast):
     drawn = traces(forecast_figure(series, forecast))
     median = drawn["median forecast"]

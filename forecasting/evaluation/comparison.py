@@ -51,7 +51,7 @@ class Comparison:
         `coverage`, the share of outcomes `covered` by each `interval` and the 90% interval of that share, `low` to
         `high`, by `long_run_mean`; `breaches`, at the shortest horizon and by origin date, how many of `rows` lay
         `below` the quantile of `level` and `above` its mirror; `weeks`, the symbols and origins at which it scored
-        best and worst against `reference_of` (`reference`), about a week ahead and no two on overlapping dates.
+        best and worst against `reference_of` (`reference`), about a week ahead, no two of a kind on overlapping dates.
     alarms : what looks too good, or is off, in the one under test
     """
 
@@ -211,22 +211,25 @@ def _breaches(ahead: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
 
 
 def _weeks(rows_of: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
-    """Return the `_WEEKS` best and as many worst weeks, each at least two horizons of days from the others."""
+    """Return the `_WEEKS` best and as many worst weeks, those of a kind at least two horizons of days apart."""
     (first, own), *_ = rows_of.items()
     at = np.flatnonzero((own["horizon"] == horizon).to_numpy())
     crps = {name: rows["crps"].to_numpy()[at] for name, rows in rows_of.items()}
     reference = reference_of({name: float(loss.mean()) for name, loss in crps.items() if name != first})
     origins = own["origin"].to_numpy()[at]
     order = np.argsort(crps[first] - crps[reference], kind="stable")
+    apart = np.timedelta64(2 * horizon, "D")
     chosen: list[int] = []
     kinds: list[str] = []
     for kind, ranked in (("best", order), ("worst", order[::-1])):
+        of_kind: list[int] = []
         for i in ranked:
-            if kinds.count(kind) == _WEEKS:
+            if len(of_kind) == _WEEKS:
                 break
-            if all(abs(origins[i] - origins[j]) >= np.timedelta64(2 * horizon, "D") for j in chosen):
-                chosen.append(int(i))
-                kinds.append(kind)
+            if i not in chosen and all(abs(origins[i] - origins[j]) >= apart for j in of_kind):
+                of_kind.append(int(i))
+        chosen += of_kind
+        kinds += [kind] * len(of_kind)
     return pd.DataFrame(
         {
             "week": kinds,

@@ -1,0 +1,146 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.score_charts import (
+    breaches_figure,
+    coverage_figure,
+    pit_figure,
+    rises_figure,
+    skill_figure,
+    skill_grid_figure,
+)
+
+HOSTILE = "</script><script>alert(1)</script>"
+NAN = float("nan")
+
+
+def traces(figure):
+    return {t.name: t for t in figure.data}
+
+
+def skill_table(*names, horizons=(1, 5, 20)):
+    rows = [(name, h, 0.01 * i + 0.001 * h) for i, name in enumerate(names) for h in horizons]
+    table = pd.DataFrame(rows, columns=["baseline", "horizon", "skill"])
+    return table.assign(low=table["skill"] - 0.02, high=table["skill"] + 0.03)
+
+
+def test_importing_the_module_loads_neither_plotly_nor_pandas():
+    code = "import sys, forecasting.score_charts; sys.exit(bool({'plotly', 'pandas', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_skill_is_drawn_at_its_horizon_with_its_interval():
+    figure = skill_figure(skill_table("judge", "other"), "judge")
+    assert list(figure.layout.xaxis.ticktext) == ["1", "5", "20"]
+    judge = traces(figure)["judge"]
+    assert [round(x) for x in judge.x] == list(figure.layout.xaxis.tickvals)
+    np.testing.assert_allclose(judge.y, [0.001, 0.005, 0.02])
+    np.testing.assert_allclose(judge.error_y.arrayminus, [0.02] * 3)
+    np.testing.assert_allclose(judge.error_y.array, [0.03] * 3)
+    assert judge.hovertext[1] == "<b>judge</b><br>5 sessions ahead<br>skill +0.5%<br>90% interval -1.5% to +3.5%"
+
+
+def test_the_judge_stands_out_on_top_and_no_two_baselines_look_alike():
+    names = ["walk", "har", "judge", "garch", "gjr", "boosted", "dense"]
+    figure = skill_figure(skill_table(*names), "judge")
+    assert figure.data[-1].name == "judge"
+    assert figure.data[-1].marker.size > max(t.marker.size for t in figure.data[:-1])
+    assert len({(t.marker.color, t.marker.symbol) for t in figure.data}) == len(names)
+    at_first = sorted(t.x[0] for t in figure.data)
+    assert min(np.diff(at_first)) > 0.05
+    assert -0.5 < at_first[0] < at_first[-1] < 0.5
+
+
+def test_a_skill_without_an_interval_is_drawn_without_one():
+    table = skill_table("judge").assign(low=NAN, high=NAN)
+    judge = skill_figure(table, "judge").data[0]
+    assert "interval" not in judge.hovertext[0]
+    assert '"array":[null,null,null]' in skill_figure(table, "judge").to_json(engine="json").replace(" ", "")
+
+
+def test_coverage_stands_beside_a_line_at_what_it_should_be_in_the_same_colour():
+    rows = [(c, h, c - 0.01, c - 0.03, c + 0.01) for c in (0.5, 0.9) for h in (1, 5)]
+    figure = coverage_figure(pd.DataFrame(rows, columns=["interval", "horizon", "covered", "low", "high"]))
+    lines = {shape.y0: shape.line.color for shape in figure.layout.shapes}
+    assert set(lines) == {0.5, 0.9}
+    for interval, name in ((0.5, "50% interval"), (0.9, "90% interval")):
+        assert traces(figure)[name].marker.color == lines[interval]
+        np.testing.assert_allclose(traces(figure)[name].y, [interval - 0.01] * 2)
+
+
+def test_the_pit_shows_every_bin_and_names_the_levels_between_them():
+    edges = [0, 0.05, 0.5, 0.95, 1]
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "rows": [10, 45, 35, 10]})
+    figure = pit_figure(table.assign(density=[2.0, 1.0, 0.8, 2.0]))
+    assert list(figure.data[0].y) == [2.0, 1.0, 0.8, 2.0]
+    assert list(zip(figure.layout.xaxis.tickvals, figure.layout.xaxis.ticktext, strict=True)) == [
+        (1, "5%"),
+        (2, "50%"),
+        (3, "95%"),
+    ]
+    assert figure.data[0].hovertext[1] == "from 5% to 50%<br>45 outcomes<br>1.00 of what should be"
+    assert [shape.y0 for shape in figure.layout.shapes] == [1]
+
+
+def test_no_more_levels_are_named_than_can_be_read():
+    edges = np.linspace(0, 1, 101)
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "rows": 1, "density": 1.0})
+    assert len(pit_figure(table).layout.xaxis.tickvals) <= 12
+
+
+def test_rises_are_drawn_against_what_was_said_and_the_diagonal():
+    table = pd.DataFrame({"horizon": [1, 1, 5], "rows": 100, "forecast": [0.48, 0.52, 0.6], "rose": [0.5, 0.51, 0.4]})
+    figure = rises_figure(table)
+    drawn = traces(figure)
+    assert list(drawn["1 session ahead"].x) == [0.48, 0.52]
+    assert list(drawn["1 session ahead"].y) == [0.5, 0.51]
+    assert list(drawn["5 sessions ahead"].y) == [0.4]
+    assert drawn["calibrated"].x == drawn["calibrated"].y
+
+
+def test_breaches_add_up_less_those_expected_each_date_once():
+    table = pd.DataFrame(
+        {
+            "level": 0.05,
+            "origin": pd.to_datetime(["2018-12-27", "2018-12-28", "2018-12-31"]),
+            "rows": [2, 4, 4],
+            "below": [1, 0, 4],
+            "above": [0, 2, 0],
+        }
+    )
+    drawn = traces(breaches_figure(table))
+    np.testing.assert_allclose(drawn["below the 5% quantile"].y, [0.45, 0.40, 1.35])
+    np.testing.assert_allclose(drawn["above the 95% quantile"].y, [-0.05, 0.40, 0.35])
+    assert list(drawn["below the 5% quantile"].x) == ["2018-12-27", "2018-12-28", "2018-12-31"]
+    # sqrt(t * 0.05 * 0.95) either side, at 1.645 of it
+    np.testing.assert_allclose(drawn["chance"].y[:3], 1.645 * np.sqrt(np.arange(1, 4) * 0.0475))
+    np.testing.assert_allclose(drawn["chance"].y[3:], -1.645 * np.sqrt(np.arange(3, 0, -1) * 0.0475))
+
+
+def test_the_grid_has_the_number_and_its_rows_in_every_cell_that_has_any():
+    table = pd.DataFrame(
+        [("2017", 1, 0.02, 500), ("2017", 5, -0.01, 1496), ("2018", 1, 0.0, 400)],
+        columns=["group", "horizon", "skill", "rows"],
+    )
+    cells = skill_grid_figure(table).data[0]
+    assert list(cells.text[0]) == ["<b>+2.0%</b><br>500", "<b>-1.0%</b><br>1,496"]
+    assert list(cells.text[1]) == ["<b>+0.0%</b><br>400", ""]
+    assert (cells.zmin, cells.zmax) == (-0.02, 0.02)
+
+
+def test_a_group_of_a_few_rows_does_not_set_the_colours():
+    table = pd.DataFrame({"group": ["2017", "2018"], "horizon": 1, "skill": [0.5, 0.03], "rows": [4, 500]})
+    assert skill_grid_figure(table).data[0].zmax == 0.03
+    assert skill_grid_figure(table.assign(skill=NAN)).data[0].zmax == 0.01
+
+
+@pytest.mark.parametrize("draw", [lambda t: skill_figure(t, HOSTILE), lambda t: skill_grid_figure(t)])
+def test_names_are_text_and_never_tags(draw):
+    table = skill_table(HOSTILE).assign(group=HOSTILE, rows=10)
+    drawn = str(draw(table).to_dict())
+    assert "&lt;/script" in drawn
+    assert "<script" not in drawn
