@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 from forecasting.errors import BarsError, UsageError
 from forecasting.ingestion.tabular import shown
 
+MAX_TEXTS = 100_000
+"""Different texts that a column of symbols or dates may have."""
+
 _EMPTY = ("", "null", "none", "nan", "n/a", "na", "#n/a", "nat", "-", "--", ".")
 
 _YEAR_FIRST = r"(?P<year>[12][0-9]{3})([-/.])(?P<first>[0-9]{1,2})\2(?P<second>[0-9]{1,2})"
@@ -25,10 +28,21 @@ _EXPONENTS = {"K": "E3", "M": "E6", "B": "E9", "T": "E12"}
 
 
 def parse_texts(cells: pa.ChunkedArray, empty: Collection[str] = ("",)) -> tuple[np.ndarray, list[str]]:
-    """Return a column as codes into its distinct texts, trimmed; -1 where a cell is null or in `empty`."""
+    """Return a column as codes into its distinct texts, trimmed; -1 where a cell is null or in `empty`.
+
+    Raises
+    ------
+    BarsError
+        It has more than `MAX_TEXTS` different ones.
+    """
     if pa.types.is_dictionary(cells.type):
         cells = cells.cast(cells.type.value_type)
     encoded = cells.cast(pa.string()).dictionary_encode().unify_dictionaries().combine_chunks()
+    if len(encoded.dictionary) > MAX_TEXTS:
+        raise BarsError(
+            f"a column of symbols or dates has {len(encoded.dictionary):,} different ones, {MAX_TEXTS:,} is the limit; "
+            "next: daily prices, in a folder of one file per symbol"
+        )
     texts = [text.strip() for text in encoded.dictionary.to_pylist()]
     distinct = list(dict.fromkeys(text for text in texts if text.lower() not in empty))
     position = {text: i for i, text in enumerate(distinct)}

@@ -204,7 +204,7 @@ class FileProvider(Provider):
         """Return one symbol's rows, ascending, as the file has them."""
         file = self._file_of(symbol)
         prices = self._one or self._parse(file)
-        if prices.symbols and symbol not in prices.symbols:
+        if prices.symbols and symbol not in prices.named:
             raise DataError(f"{file} holds {', '.join(prices.symbols[:10])}, not {symbol}; next: read it by itself")
         inside = symbol if prices.symbols else ""
         if inside not in prices.rows:
@@ -214,7 +214,7 @@ class FileProvider(Provider):
         one = replace(
             prices,
             bars=bars.assign(symbol=symbol).sort_values("session", kind="stable", ignore_index=True),
-            events=prices.events[prices.events["symbol"] == inside].assign(symbol=symbol),
+            events=prices.events.iloc[prices.event_rows.get(inside, [])].assign(symbol=symbol),
         )
         try:
             _require_stated(one, self._prices)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +67,16 @@ class FilePrices:
     def rows(self) -> Mapping[str, np.ndarray]:
         """Positions of each symbol's rows in `bars`."""
         return self.bars.groupby("symbol", observed=True).indices
+
+    @cached_property
+    def event_rows(self) -> Mapping[str, np.ndarray]:
+        """Positions of each symbol's rows in `events`."""
+        return self.events.groupby("symbol").indices
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """`symbols`, to look one up."""
+        return frozenset(self.symbols)
 
 
 @dataclass(frozen=True)
@@ -170,8 +181,8 @@ def _find_layout(names: Sequence[str]) -> _Layout:
             columns = f"{', '.join(lacking)}{f' of {shown(symbol)}' if symbol else ''}"
             raise BarsError(f"it has no column of {columns}; next: give all four prices, or the close alone")
     layout = _Layout(known["date"], known.get("symbol") if "" in fields else None, period, kept, unread)
-    used = [names[p] for p in layout.numbers]
-    if twice := sorted({name for name in used if used.count(name) > 1}):
+    counts = Counter(names[p] for p in layout.numbers)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
         raise BarsError(f"two columns are called {shown(twice[0])}; next: remove one")
     return layout
 
@@ -211,31 +222,50 @@ def _assemble(
 ) -> FilePrices:
     """Return the rows that say anything, symbol after symbol where these stand side by side."""
     symbols = list(layout.fields) if named is None else named[1]
-    frames, events, null_rows = [], [], dict.fromkeys(symbols, 0)
-    for k, fields in enumerate(layout.fields.values()):
-        codes = np.full(len(days), k) if named is None else named[0]
-        given = {field: numbers[position] for field, position in fields.items()}
-        said = ~np.logical_and.reduce([np.isnan(given[f]) for f in _BAR if f in given])
+    sides, null_rows = list(layout.fields.values()), dict.fromkeys(symbols, 0)
+    codes_of, said_of = [], []
+    for k, fields in enumerate(sides):
+        codes = np.broadcast_to(np.int32(k), days.shape) if named is None else named[0]
+        said = ~np.logical_and.reduce([np.isnan(numbers[fields[f]]) for f in _BAR if f in fields])
         lacking = (said & days.isna()).sum(), (said & (codes < 0)).sum()
         if any(lacking):
             raise BarsError(f"{lacking[0]} rows have no date and {lacking[1]} no symbol; next: mend or remove them")
-        events += [_events(kind, given[kind], days, codes, symbols) for kind in EVENT_KINDS if kind in given]
         for code, count in zip(*np.unique(codes[~said & (codes >= 0)], return_counts=True), strict=True):
             null_rows[symbols[code]] += int(count)
-        values = {f: given.get(f, given["close"])[said] for f in PRICE_COLUMNS}
-        values["volume"] = np.nan_to_num(given["volume"][said], posinf=np.inf) if "volume" in given else 0.0
-        kinds = pd.Categorical.from_codes(codes[said], categories=symbols)
-        frame = pd.DataFrame({"symbol": kinds, "session": days[said], **values}, copy=False)
-        _require_daily(frame, clocks[said])
-        frames.append(frame)
-    bars = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    if not len(bars):
+        codes_of.append(codes)
+        said_of.append(said)
+    if not any(said.any() for said in said_of):
         raise BarsError("it has no row with a price; next: download it again")
+
+    def below(columns: Iterable[np.ndarray]) -> np.ndarray:
+        """Return the rows of each side that say anything, side after side."""
+        parts = [column[said] for column, said in zip(columns, said_of, strict=True)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def values(field: str) -> np.ndarray:
+        return below(numbers[fields.get(field, fields["close"])] for fields in sides)
+
+    def events(kind: str) -> pd.DataFrame:
+        sides_of = zip(codes_of, sides, strict=True)
+        return _events(kind, days, [(c, numbers[fields[kind]]) for c, fields in sides_of if kind in fields], symbols)
+
+    nothing = np.zeros(len(days))
+    volumes = below(numbers[fields["volume"]] if "volume" in fields else nothing for fields in sides)
+    bars = pd.DataFrame(
+        {
+            "symbol": pd.Categorical.from_codes(below(codes_of), dtype=pd.CategoricalDtype(symbols)),
+            "session": below([days.to_numpy()] * len(sides)),
+            **{field: values(field) for field in PRICE_COLUMNS},
+            "volume": np.nan_to_num(volumes, copy=False, posinf=np.inf),
+        },
+        copy=False,
+    )
+    _require_daily(bars, below([clocks] * len(sides)))
     return FilePrices(
         [*(s for s in symbols if s), *layout.unread],
         bars,
-        pd.concat(events, ignore_index=True) if events else no_events(),
-        all("split" in fields for fields in layout.fields.values()),
+        pd.concat([told for kind in EVENT_KINDS if len(told := events(kind))] or [no_events()], ignore_index=True),
+        all("split" in fields for fields in sides),
         {symbol: count for symbol, count in null_rows.items() if count},
     )
 
@@ -252,17 +282,21 @@ def _require_daily(frame: pd.DataFrame, clocks: np.ndarray) -> None:
 
 
 def _events(
-    kind: str, values: np.ndarray, days: pd.DatetimeIndex, codes: np.ndarray, symbols: list[str]
+    kind: str, days: pd.DatetimeIndex, columns: Sequence[tuple[np.ndarray, np.ndarray]], symbols: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the rows of a column of splits or dividends that say anything: 0 and a ratio of 1 are none."""
-    rows = np.flatnonzero(~np.isnan(values) & (values != 0) & ((kind != "split") | (values != 1)))
-    odd = rows[~((values[rows] > 1e-6) & (values[rows] < 1e6)) | days[rows].isna() | (codes[rows] < 0)]
+    """Return what columns of splits or dividends, each with its symbols' codes, say: 0 and a ratio of 1 are nothing."""
+    if not columns:
+        return no_events()
+    told = []
+    for codes, values in columns:
+        rows = np.flatnonzero(~np.isnan(values) & (values != 0) & ((kind != "split") | (values != 1)))
+        told.append((codes[rows], days.to_numpy()[rows], values[rows]))
+    codes, sessions, values = map(np.concatenate, zip(*told, strict=True))
+    odd = values[~((values > 1e-6) & (values < 1e6)) | np.isnat(sessions) | (codes < 0)]
     if len(odd):
         raise BarsError(
             f"{len(odd)} {kind}s lie outside 0.000001 to 1000000, or are without date or symbol, the first is "
-            f"{values[odd[0]]:g}; next: mend or empty these cells"
+            f"{odd[0]:g}; next: mend or empty these cells"
         )
-    frame = pd.DataFrame(
-        {"symbol": [symbols[c] for c in codes[rows]], "session": days[rows], "kind": kind, "value": values[rows]}
-    )
+    frame = pd.DataFrame({"symbol": [symbols[c] for c in codes], "session": sessions, "kind": kind, "value": values})
     return frame[EVENT_COLUMNS].drop_duplicates(["symbol", "session"], ignore_index=True)

@@ -21,8 +21,10 @@ from forecasting.errors import DataError
 MAX_BYTES = 512 * 2**20
 """Text a file may hold, unpacked; reading takes at most about four times as much memory."""
 MAX_ROWS = 20_000_000
+MAX_COLUMNS = 20_000
 
 _BLOCK = 2**20  # bytes; a longer line is no table's
+_BLOCK_COLUMNS = 256  # for each so many another block: arrow keeps about a kilobyte per column and block
 _DELIMITERS = ",;\t|"
 _HEADER_WITHIN = 30  # lines
 _HEADER_NEXT = "next: a header row such as Date,Open,High,Low,Close,Volume, and rows of as many columns"
@@ -87,7 +89,7 @@ def open_table(path: Path) -> Table:
                     column_names=[str(i) for i in range(len(names))],
                     skip_rows=above,
                     encoding=encoding,
-                    block_size=_BLOCK,
+                    block_size=_BLOCK * (1 + len(names) // _BLOCK_COLUMNS),
                     use_threads=False,
                 ),
                 parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
@@ -111,9 +113,18 @@ def require_rows(path: Path, rows: int) -> None:
         raise DataError(f"{path} has more than {MAX_ROWS:,} bars, which is the limit; next: a folder of one per symbol")
 
 
+def _require_columns(path: Path, columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise DataError(
+            f"{path} has more than {MAX_COLUMNS:,} columns, which is the limit; next: a folder of one file per symbol, "
+            "or a column of symbols"
+        )
+
+
 def _parquet_table(path: Path) -> Table:
     with pyarrow.parquet.ParquetFile(path) as file:
         require_rows(path, file.metadata.num_rows)
+        _require_columns(path, file.metadata.num_columns)
         names = tuple(file.schema_arrow.names)
     if len(set(names)) < len(names):
         raise DataError(f"{path} has two columns of one name; next: name each column once")
@@ -183,6 +194,7 @@ def _find_header(path: Path, text: str, whole: bool) -> tuple[tuple[str, ...], s
     there is one, the one that finds it earliest, with most columns.
     """
     lines = re.split(r"\r\n|\r|\n", text)
+    _require_columns(path, 1 + max(line.count(mark) for line in lines[:_HEADER_WITHIN] for mark in _DELIMITERS))
     if not whole:
         lines.pop()  # cut short
     numbered = [(i, line) for i, line in enumerate(lines[:_HEADER_WITHIN]) if line.strip()]

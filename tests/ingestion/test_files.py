@@ -14,7 +14,7 @@ from ingestion.files_made import ALPHA_VANTAGE, AS_PEOPLE_HAVE_THEM, GERMAN, YAH
 
 from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, adjust_bars, broken_rules, make_series, normalize_bars
 from forecasting.errors import BarsError, DataError, InvalidSymbol, TickercastError, UsageError
-from forecasting.ingestion import tabular
+from forecasting.ingestion import cells, tabular
 from forecasting.ingestion.files import FileProvider, read_bars
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest
 from forecasting.sessions import are_sessions
@@ -80,6 +80,20 @@ def test_many_symbols_stand_below_each_other_or_side_by_side(tmp_path, text):
     assert bars[["symbol", "close"]].to_numpy().tolist() == [["AAA", 1.0], ["AAA", 1.5], ["BBB", 2.0]]
     assert sorted(FileProvider(path, "split").symbols) == ["AAA", "BBB"]
     assert read_bars(path, prices="split", symbol="BBB")["close"].tolist() == [2.0]
+
+
+def test_side_by_side_each_symbol_has_its_own_splits_and_dividends(tmp_path):
+    text = (
+        "Date,AAA:close,AAA:split,BBB:close,BBB:split,BBB:dividend,CCC:close\n"
+        "2018-12-28,4,0,9,0,0,1\n2018-12-31,1,4,3,3,0.5,1\n"
+    )
+    provider = FileProvider(made(tmp_path, text, "prices.csv"), "traded")
+    told = {s: provider.fetch(FetchRequest(s, *ALWAYS)).events for s in provider.symbols}
+    assert {s: e[["symbol", "kind", "value"]].to_numpy().tolist() for s, e in told.items()} == {
+        "AAA": [["AAA", "split", 4.0]],
+        "BBB": [["BBB", "split", 3.0], ["BBB", "dividend", 0.5]],
+        "CCC": [],
+    }
 
 
 def test_a_column_named_like_a_symbol_that_is_also_a_word_is_a_symbol_among_symbols(tmp_path):
@@ -182,6 +196,49 @@ def test_more_rows_than_the_limit_are_refused(tmp_path, monkeypatch):
             read_bars(tmp_path / name, prices="split")
 
 
+def test_more_columns_than_the_limit_are_refused(tmp_path, monkeypatch):
+    endless = "Date," + ",".join(f"S{i}" for i in range(300_000)) + "\n"
+    monkeypatch.setattr(tabular, "MAX_COLUMNS", 3)
+    expected().to_parquet(tmp_path / "AAA.parquet")
+    for path in (
+        tmp_path / "AAA.parquet",
+        made(tmp_path, WIDE.replace("BBB", "BBB,CCC"), "w.csv"),
+        made(tmp_path, endless, "e.csv"),
+    ):
+        with pytest.raises(DataError, match="more than 3 columns, which is the limit; next: a folder"):
+            read_bars(path, prices="split")
+
+
+def test_more_symbols_than_the_limit_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "MAX_TEXTS", 2)
+    path = made(tmp_path, LONG + "2018-12-31,CCC,3\n", "prices.csv")
+    with pytest.raises(
+        DataError, match=r"prices\.csv: a column of symbols or dates has 3 different ones, 2 is the limit"
+    ):
+        read_bars(path, prices="split")
+    assert len(read_bars(made(tmp_path, LONG), prices="split")) == 3
+
+
+def grown(path):
+    """Return how many symbols a file holds, and by how many bytes a process of its own grows to read it."""
+    code = (
+        "import resource, sys; from forecasting.ingestion.files import FileProvider;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; p = FileProvider(sys.argv[1], 'split');"
+        "print(len(p.symbols), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
+    symbols, kilobytes = map(int, out.split())
+    return symbols, kilobytes * (1 if sys.platform == "darwin" else 1024)
+
+
+def test_memory_grows_with_the_cells_of_a_wide_file_and_not_with_the_square_of_its_columns(tmp_path):
+    columns, row = range(6000), ",1.5" * 6000
+    text = "Date," + ",".join(f"S{i}" for i in columns) + "".join(f"\n2018-12-{day}{row}" for day in (26, 27, 28, 31))
+    symbols, memory = grown(made(tmp_path, text, "wide.csv"))
+    assert symbols == len(columns)
+    assert memory < 250e6
+
+
 @pytest.mark.slow
 def test_a_200_mb_file_is_read_in_bounded_memory(tmp_path):
     path = tmp_path / "LONG.csv"
@@ -191,16 +248,9 @@ def test_a_200_mb_file_is_read_in_bounded_memory(tmp_path):
         for symbol in range(400):
             file.writelines(f"{day},S{symbol},101.234567,102.345678,100.123456,101.345678,123456\n" for day in days)
     assert path.stat().st_size > 200e6
-    code = (
-        "import resource, sys; from forecasting.ingestion.files import FileProvider;"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; p = FileProvider(sys.argv[1], 'split');"
-        "print(len(p.symbols), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
-    )
-    out = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
-    symbols, grown = map(int, out.split())
-    unit = 1 if sys.platform == "darwin" else 1024
+    symbols, memory = grown(path)
     assert symbols == 400
-    assert grown * unit < 4 * path.stat().st_size
+    assert memory < 4 * path.stat().st_size
 
 
 # the price basis
