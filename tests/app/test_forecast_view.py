@@ -199,7 +199,8 @@ def test_a_symbol_outside_the_models_universe_gets_the_pooled_verdict_and_is_tol
     forecast = normal_forecast(PENCE, pd.Timestamp("2018-12-31"), 100.0)
     Ledger(workspace.ledger).issue([forecast], pooled, NEW_YEAR, NEW_YEAR)
     workspace.publish()
-    assert "VOD.L has no backtest of its own: the verdict is pooled over 2 others." in words(open_app(tmp_path, symbol="VOD.L"))
+    said = words(open_app(tmp_path, symbol="VOD.L"))
+    assert "VOD.L has no backtest of its own: the verdict is pooled over 2 others." in said
 
 
 def test_a_damaged_model_hides_the_verdict_but_not_what_was_issued(open_app, tmp_path):
