@@ -10,6 +10,7 @@ import time
 import pytest
 from cli_helpers import SMALL, Tickercast
 
+from forecasting.evaluation.report import list_backtests
 from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 
@@ -43,6 +44,32 @@ def _killed_loop(place, times, rng):
         ):
             assert after[name] == digest, name
     assert not list(place.workspace.rglob("*.tmp"))
+
+
+def test_a_backtest_killed_in_the_middle_goes_on_where_it_was(tmp_path):
+    place = Tickercast(tmp_path / "place")
+    assert place("fetch", "SYN1", "SYN2", "--source", "synthetic").exit_code == 0
+    settings = ["--epochs", "1", "--window", "60", "--horizon", "5", "--test-sessions", "120", "--refit-every", "30"]
+    command = [sys.executable, "-m", "forecasting", "backtest", *settings, "--workspace"]
+    process = subprocess.Popen([*command, str(place.workspace)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(place.workspace.glob("backtests/*/parts/*.npz")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert place("status").exit_code == 0
+    assert list_backtests(place.workspace / "backtests") == {}
+    result = place("backtest", *settings)
+    assert result.exit_code == 0, result.output
+    assert len(list_backtests(place.workspace / "backtests")) == 1
+    assert not list(place.workspace.glob("backtests/*/parts"))
+    clean = Tickercast(tmp_path / "clean")
+    assert clean("fetch", "SYN1", "SYN2", "--source", "synthetic").exit_code == 0
+    assert clean("backtest", *settings).exit_code == 0
+    one, other = place.fingerprint(), clean.fingerprint()
+    for name in other:
+        if name.endswith((".csv", ".parquet")) and name.startswith("backtests/"):
+            assert one[name] == other[name], name
 
 
 def test_a_job_killed_twice_is_completed_by_the_next(tmp_path):

@@ -1,4 +1,4 @@
-"""What the README says works as it says."""
+"""What the README and the pages under docs/ say works as they say."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ from forecasting.cli.verbs import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
+BLOCKS = [b for page in PAGES for b in re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
 
 
 def test_it_stays_under_200_lines():
@@ -19,7 +20,7 @@ def test_it_stays_under_200_lines():
 
 
 @pytest.mark.parametrize("code", [text for language, text in BLOCKS if language == "python"])
-def test_its_python_examples_run_and_print_what_they_show(code, tmp_path):
+def test_their_python_examples_run_and_print_what_they_show(code, tmp_path):
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     # what stands under '# prints', up to the decimals that another kind of processor may round differently
     shown = re.findall(r"^# (\S.*)", code.partition("# prints")[2], re.MULTILINE)
