@@ -18,7 +18,7 @@ import pandas as pd
 from forecasting.columns import read_column
 from forecasting.errors import BarsError, InvalidSymbol, UsageError
 from forecasting.events import EVENT_KINDS, split_factors, validate_events
-from forecasting.sessions import are_sessions, calendar_of, session_numbers, time_zone_of
+from forecasting.sessions import are_sessions, calendar_of, session_closes, session_numbers, time_zone_of
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
 BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
@@ -155,6 +155,21 @@ class PriceSeries:
         close = np.log(self.bars["close"].to_numpy(dtype="float64"))
         ahead = self.bars_ahead(horizons)
         return np.where(ahead >= 0, close[ahead] - close[:, None], np.nan)
+
+    def outcome_dates(self, horizons: Sequence[int]) -> np.ndarray:
+        """Return on which date, in UTC, the close falls that the log return from each bar ends with.
+
+        A coin's 23 December closes at midnight and so falls on the 24th, after Wellington has closed its own 24th,
+        a half day, at 23:45.
+
+        Returns
+        -------
+        datetime64[us] array (bars, horizons)
+            NaT where the target session has no bar (yet).
+        """
+        closes = session_closes(self.instrument.calendar, self.sessions).tz_localize(None).normalize().to_numpy()
+        ahead = self.bars_ahead(horizons)
+        return np.where(ahead >= 0, closes[ahead], np.datetime64("NaT"))
 
 
 def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:

@@ -174,6 +174,13 @@ def session_close(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
     return (session + pd.Timedelta(days=1)).tz_localize("UTC").as_unit("us")
 
 
+def session_closes(calendar: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """Return `session_close` of many sessions: UTC instants, in the same order."""
+    closes = pd.DatetimeIndex(_closes(calendar).reindex(sessions)).as_unit("us")
+    midnights = (sessions + pd.Timedelta(days=1)).tz_localize("UTC").as_unit("us")
+    return closes.where(closes.notna(), midnights)
+
+
 def session_open(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
     """Return the UTC instant at which a session opens; outside the recorded range, none opens later.
 
@@ -262,3 +269,23 @@ def session_numbers(calendar: str, sessions: pd.DatetimeIndex) -> np.ndarray:
     begin, later = (np.asarray(d, dtype="datetime64[D]") for d in (last + pd.Timedelta(days=1), sessions[after]))
     numbers[after] = len(recorded) + np.busday_count(begin, later, weekmask=_calendar(calendar).weekmask)
     return numbers
+
+
+def missing_sessions(calendar: str, bars: pd.DatetimeIndex, held: pd.DatetimeIndex | None = None) -> pd.DatetimeIndex:
+    """Return the sessions between the first and the last bar that have no bar: the gaps of a history.
+
+    Sessions outside the recorded range cannot be missed.
+
+    Parameters
+    ----------
+    bars : sessions, at least one
+    held : sessions whose bars are held apart, which are no gaps
+
+    Examples
+    --------
+    >>> missing_sessions("XNYS", pd.DatetimeIndex(["2018-12-21", "2018-12-27"])).strftime("%d %B").tolist()
+    ['24 December', '26 December']
+    """
+    recorded = calendar_sessions(calendar)
+    between = recorded[recorded.searchsorted(bars.min()) : recorded.searchsorted(bars.max(), side="right")]
+    return between[~between.isin(bars if held is None else bars.append(held))]

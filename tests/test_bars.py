@@ -348,3 +348,16 @@ def test_make_series_refuses_days_on_which_the_exchange_is_closed_unless_the_cal
         make_series(bars)
     series = make_series(bars, {"AAA": Instrument("AAA", "python", "24/7")})["AAA"]
     assert len(series) == 3
+
+
+def test_an_outcome_is_known_on_the_utc_date_of_the_close_it_ends_on():
+    days = pd.DatetimeIndex(["2018-12-20", "2018-12-21", "2018-12-24"]).as_unit("us")
+    frame = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close", "volume"], 1.0), index=days)
+    on = {s: PriceSeries(Instrument.from_symbol(s), frame).outcome_dates([1, 2]) for s in ("AAPL", "FPH.NZ", "BTC-USD")}
+    day = {d: np.datetime64(f"2018-12-{d}") for d in (21, 23, 24, 22, 25)}
+    none = np.datetime64("NaT")
+    np.testing.assert_array_equal(on["AAPL"], [[day[21], day[24]], [day[24], none], [none, none]])
+    # Wellington's half day of the 24th ends at 23:45 UTC on the 23rd
+    np.testing.assert_array_equal(on["FPH.NZ"], [[day[21], day[23]], [day[23], none], [none, none]])
+    # a coin has every day, so that the 24th is three ahead of the 21st; its days end at midnight
+    np.testing.assert_array_equal(on["BTC-USD"], [[day[22], none], [none, none], [none, none]])

@@ -114,8 +114,7 @@ def _rows(series: PriceSeries, rolling: RollingForecast) -> OutOfTraining:
     begin = len(part) - len(rolling.origins)
     horizons = range(1, rolling.values.shape[1] + 1)
     scale = _width(rolling.values, rolling.levels)
-    ahead = part.bars_ahead(horizons)[begin:]
-    matures = np.where(ahead >= 0, part.sessions.to_numpy()[ahead], np.datetime64("NaT"))
+    matures = part.outcome_dates(horizons)[begin:]
     outcomes = part.log_returns(horizons)[begin:] / scale
     return OutOfTraining(rolling.origins, scale, rolling.values / scale[..., None], outcomes, matures)
 

@@ -26,7 +26,7 @@ class OutOfTraining:
     scale : float64 (N, H), volatility of each horizon, in log returns; the rest is in its units
     quantiles : float64 (N, H, L), not yet corrected
     outcomes : float64 (N, H); NaN where not yet known
-    matures : datetime64 (N, H), the session on which each outcome is known; NaT where not yet
+    matures : datetime64 (N, H), the UTC date on which each outcome is known; NaT where not yet
     """
 
     origins: pd.DatetimeIndex
@@ -62,7 +62,8 @@ def track_offsets(
     """Return the offsets in force on each date.
 
     An outcome moves the offsets of origins on strictly later dates only: with exchanges in several time
-    zones, a close of the same date may lie in the origin's future.
+    zones, a close of the same date may lie in the origin's future. Of no exchange does a session close before the
+    UTC date of its own begins, but for Wellington's half days, fifteen minutes before, when nothing else closes.
 
     Parameters
     ----------

@@ -219,8 +219,7 @@ class RNNForecaster:
         horizons = range(1, self.recipe.horizon + 1)
         quantiles = np.einsum("hk,tkl->thl", interpolation_weights(horizons), knots[begin - WARM_UP :])
         scale = self.model.scale(features)[begin:]
-        ahead = series.bars_ahead(horizons)[begin:]
-        matures = np.where(ahead >= 0, series.sessions.to_numpy()[ahead], np.datetime64("NaT"))
+        matures = series.outcome_dates(horizons)[begin:]
         outcomes = series.log_returns(horizons)[begin:] / scale
         return OutOfTraining(series.sessions[begin:], scale, quantiles, outcomes, matures)
 

@@ -146,17 +146,24 @@ def _with_calendar(series, symbol, calendar):
     return PriceSeries(Instrument(symbol, "synthetic", calendar), bars)
 
 
-def test_no_forecast_depends_on_a_bar_that_closes_after_it_was_made_on_any_exchange(small_recipe, market):
-    pool = {
-        "SYN1": market["SYN1"],
-        "TOKYO": _with_calendar(market["SYN2"], "TOKYO", "XTKS"),
-        "COIN": _with_calendar(market["SYN3"], "COIN", "24/7"),
-    }
-    fitted = RNNForecaster(small_recipe).fit({s: x.until(pd.Timestamp("2011-12-30")) for s, x in pool.items()})
+@pytest.mark.parametrize(
+    ("calendars", "origins"),
+    [
+        (("XNYS", "XTKS", "24/7"), ("2012-03-07", "2012-06-27", "2012-09-19")),
+        # a half day in Wellington closes fifteen minutes before a coin's day before it does
+        (("XNZE", "24/7", "24/7"), ("2011-12-30", "2011-12-29", "2011-12-30")),
+    ],
+)
+def test_no_forecast_depends_on_a_bar_that_closes_after_it_was_made_on_any_exchange(
+    small_recipe, market, calendars, origins
+):
+    pool = {s: _with_calendar(market[s], s, calendar) for s, calendar in zip(market, calendars, strict=True)}
+    fitted = RNNForecaster(small_recipe).fit({s: x.until(pd.Timestamp("2009-12-30")) for s, x in pool.items()})
     rng = np.random.default_rng(3)
-    before = fitted.roll(pool, FIRST)
-    for symbol, origin in (("SYN1", "2012-03-07"), ("TOKYO", "2012-06-27"), ("COIN", "2012-09-19")):
-        origin = pd.Timestamp(origin)
+    first = pd.Timestamp("2010-01-04")
+    before = fitted.roll(pool, first)
+    for symbol, day in zip(market, origins, strict=True):
+        origin = pd.Timestamp(day)
         made = session_close(pool[symbol].instrument.calendar, origin)
         altered = {}
         for s, x in pool.items():
@@ -164,7 +171,7 @@ def test_no_forecast_depends_on_a_bar_that_closes_after_it_was_made_on_any_excha
             after = np.array([session_close(x.instrument.calendar, day) > made for day in x.sessions])
             bars.loc[after] *= np.exp(rng.normal(0, 0.3, (after.sum(), 1)))
             altered[s] = PriceSeries(x.instrument, bars)
-        again = fitted.roll(altered, FIRST)[symbol].at(origin)
+        again = fitted.roll(altered, first)[symbol].at(origin)
         np.testing.assert_array_equal(again.values, before[symbol].at(origin).values)
 
 
