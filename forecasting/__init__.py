@@ -20,7 +20,7 @@ _HOMES = {
     ],
     "forecasting.errors": ["TickercastError"],
     "forecasting.evaluation.baselines": ["RandomWalk", "make_baselines"],
-    "forecasting.evaluation.leakage": ["AuditReport"],
+    "forecasting.evaluation.audit.leakage": ["AuditReport"],
     "forecasting.evaluation.comparison": ["Comparison", "score_backtest"],
     "forecasting.evaluation.plan": ["BacktestPlan", "make_plan"],
     "forecasting.evaluation.report": ["BacktestReport", "find_report", "load_report", "save_backtest"],

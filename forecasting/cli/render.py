@@ -11,7 +11,7 @@ from rich.table import Table
 from forecasting.bars import EMBEDDED_SOURCES
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
-from forecasting.evaluation.leakage import AuditReport, Leak
+from forecasting.evaluation.audit.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
 from forecasting.forecasts import Forecast

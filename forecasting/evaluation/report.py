@@ -17,7 +17,7 @@ from forecasting.config import Recipe, config_from_json
 from forecasting.errors import DataError, UsageError
 from forecasting.evaluation.alarms import LEAKS
 from forecasting.evaluation.comparison import Comparison
-from forecasting.evaluation.page import make_page
+from forecasting.evaluation.html.page import make_page
 from forecasting.evaluation.plan import BacktestPlan
 from forecasting.evaluation.verdicts import JUDGE, Verdict, in_words, make_verdicts, sum_up
 from forecasting.evaluation.walkforward import Backtest

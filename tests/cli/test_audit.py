@@ -3,8 +3,8 @@ import re
 from helpers import utc
 
 from forecasting.cli import render
-from forecasting.evaluation.leakage import AuditReport, Check, Leak
-from forecasting.evaluation.stages import Difference
+from forecasting.evaluation.audit.leakage import AuditReport, Check, Leak
+from forecasting.evaluation.audit.stages import Difference
 from forecasting.model import features
 
 

@@ -11,8 +11,8 @@ from forecasting.config import CalibrationConfig, NetworkConfig, Recipe, Trainin
 from forecasting.errors import TooFewBars, UsageError
 from forecasting.evaluation.baselines import RandomWalk, make_baselines
 from forecasting.evaluation.folds import Fold
-from forecasting.evaluation.futures import alter_future, restate_store
-from forecasting.evaluation.leakage import (
+from forecasting.evaluation.audit.futures import alter_future, restate_store
+from forecasting.evaluation.audit.leakage import (
     AuditReport,
     Check,
     audit_fit,
@@ -21,8 +21,8 @@ from forecasting.evaluation.leakage import (
     audit_network,
     audit_store,
 )
-from forecasting.evaluation.origins import choose_usable, only_fold, spread_instants
-from forecasting.evaluation.stages import Block, compare
+from forecasting.evaluation.audit.origins import choose_usable, only_fold, spread_instants
+from forecasting.evaluation.audit.stages import Block, compare
 from forecasting.events import no_events
 from forecasting.model import calibration, features
 from forecasting.model.forecaster import RNNForecaster

@@ -1,7 +1,7 @@
 """The audit: what an origin cannot know is made different, and nothing at the origin may change.
 
 The future of an origin is every bar whose session closes after it does, and every row of the store that was known
-later (`forecasting.evaluation.futures`). It is replaced by noise, removed, and continued by more noise. Where values
+later (`forecasting.evaluation.audit.futures`). It is replaced by noise, removed, and continued by more noise. Where values
 are replaced, shapes stay, and what is compared must be the same bit for bit; where rows go or come, to 1e-6.
 """
 
@@ -14,9 +14,9 @@ import pandas as pd
 from forecasting.config import BacktestConfig, Progress, no_progress
 from forecasting.evaluation.baselines import make_baselines
 from forecasting.evaluation.folds import Fold
-from forecasting.evaluation.futures import COPIES, alter_future, restate_store
-from forecasting.evaluation.origins import Series, all_dates, choose_usable, first_closes, only_fold, spread_instants
-from forecasting.evaluation.stages import (
+from forecasting.evaluation.audit.futures import COPIES, alter_future, restate_store
+from forecasting.evaluation.audit.origins import Series, all_dates, choose_usable, first_closes, only_fold, spread_instants
+from forecasting.evaluation.audit.stages import (
     STAGES,
     Block,
     Difference,

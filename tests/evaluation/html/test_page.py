@@ -13,7 +13,7 @@ from forecasting.config import LEVELS, BacktestConfig, Recipe
 from forecasting.evaluation.alarms import Alarm
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.folds import make_folds
-from forecasting.evaluation.page import make_page
+from forecasting.evaluation.html.page import make_page
 from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.walkforward import Backtest
 from forecasting.forecasts import RollingForecast

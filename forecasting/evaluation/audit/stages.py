@@ -8,7 +8,7 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.config import report_horizons
-from forecasting.evaluation.futures import count_closed
+from forecasting.evaluation.audit.futures import count_closed
 from forecasting.forecasts import Forecaster, RollingForecast
 from forecasting.model.forecaster import RNNForecaster
 

@@ -1,0 +1,1 @@
+"""The audit: does any forecast change with its future?"""
