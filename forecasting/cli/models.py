@@ -1,15 +1,14 @@
-"""The verbs that train and test models."""
+"""The verbs that train models, and do all at once."""
 
 import typer
 
-from forecasting.cli.console import exit_if_partly, reported_errors, say, show_json, shown_progress, typed
+from forecasting.cli.console import exit_if_partly, reported_errors, show_json, shown_progress, typed
 from forecasting.cli.inputs import choose_universe, make_recipe, make_split, open_workspace, stored_universe
 from forecasting.cli.options import (
     Cell,
     Epochs,
     Horizon,
     JsonOption,
-    ModelOption,
     Nonlinearity,
     RefitEvery,
     Seed,
@@ -86,35 +85,3 @@ def train(
             show_json({"model_id": model_id, "universe": chosen.name, "symbols": chosen.symbols})
         else:
             typer.echo(f"model {model_id} serves {chosen.name}; next: {typed('forecast', workspace)}")
-
-
-def audit(
-    symbols: Symbols = None,
-    universe: UniverseOption = None,
-    model: ModelOption = None,
-    seed: Seed = 0,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-    verbose: Verbose = False,
-) -> None:
-    """Look for leaks: does any forecast change with its future?
-
-    Checks the stored prices, a model, a fresh fit of its recipe for one epoch, and a backtest fold: with all
-    that an origin cannot know replaced by noise, removed, and continued by more noise. Writes nothing; ends with 1
-    where something changed.
-    """
-    with reported_errors(as_json, verbose, workspace):
-        place, chosen = open_workspace(workspace), choose_universe(symbols, universe)
-        from forecasting.jobs import audit_model
-
-        with shown_progress(as_json) as progress:
-            report = audit_model(place, chosen.symbols if chosen else (), model, seed, progress)
-        from forecasting.cli import render
-
-        if as_json:
-            show_json(render.audit_values(report))
-        else:
-            render.show_audit(report)
-        if report.leak:
-            say(f"tickercast: {report.summary()}; next: mend it, and train and test again before believing a score")
-            raise typer.Exit(1)

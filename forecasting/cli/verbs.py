@@ -24,7 +24,7 @@ for _verb, _example in (
     (prices.quality, "tickercast quality AAPL"),
     (models.train, "tickercast train AAPL MSFT --cell gru"),
     (evaluation.backtest, "tickercast backtest --test-sessions 504"),
-    (models.audit, "tickercast audit AAPL MSFT"),
+    (evaluation.audit, "tickercast audit AAPL MSFT"),
     (forecasts.forecast, "tickercast forecast AAPL"),
     (forecasts.export, "tickercast export --to ~/forecasts"),
     (prices.status, "tickercast status --json"),

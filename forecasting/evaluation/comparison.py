@@ -21,7 +21,7 @@ from forecasting.evaluation.significance import (
     skill_interval,
 )
 from forecasting.evaluation.value_at_risk import OUTER_TAILS, tail_shares, value_at_risk
-from forecasting.evaluation.verdicts import JUDGE
+from forecasting.evaluation.verdicts import reference_of
 from forecasting.evaluation.walkforward import Backtest
 
 BREACH_LEVEL = 0.05
@@ -101,17 +101,6 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] | None = None) ->
         tables["weeks"] = _weeks(rows_of, min(reached, key=lambda h: abs(h - _WEEK)))
     scores = pd.DataFrame([_pooled(rows_of, by_horizon, h) for h in reached])
     return Comparison(scores.astype({"horizon": int, "rows": int}), tables, find_alarms(own, reached))
-
-
-def reference_of(crps: Mapping[str, float]) -> str:
-    """Return the baseline that a forecaster is held against: `JUDGE`, in whichever of its forms has the lower CRPS.
-
-    Parameters
-    ----------
-    crps : by baseline; where none of them is a form of the judge, the first one is the reference
-    """
-    forms = [name for name in crps if name.removesuffix("_calibrated") == JUDGE]
-    return min(forms, key=crps.__getitem__) if forms else next(iter(crps))
 
 
 def _pooled(rows_of: Mapping[str, pd.DataFrame], by_horizon: pd.DataFrame, horizon: int) -> dict[str, float]:

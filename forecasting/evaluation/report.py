@@ -19,7 +19,7 @@ from forecasting.evaluation.alarms import LEAKS
 from forecasting.evaluation.comparison import Comparison
 from forecasting.evaluation.html.page import make_page
 from forecasting.evaluation.plan import BacktestPlan
-from forecasting.evaluation.verdicts import JUDGE, Verdict, in_words, make_verdicts, sum_up
+from forecasting.evaluation.verdicts import Verdict, judge_in_words, make_verdicts, sum_up
 from forecasting.evaluation.walkforward import Backtest
 from forecasting.workspace import write_atomic, write_json
 
@@ -97,7 +97,7 @@ class BacktestReport:
         verdicts = self.verdicts()
         return (
             ("Suspected leak, not a success. " if self.suspected_leak else "")
-            + f"Against {in_words(JUDGE)}, from {self.test_first} to {self.test_last} and pooled over "
+            + f"Against {judge_in_words(verdicts)}, from {self.test_first} to {self.test_last} and pooled over "
             f"{len(self.universe)} {'symbol' if len(self.universe) == 1 else 'symbols'}, {sum_up(verdicts)}"
             + (f" Left out: {'; '.join(self.excluded.values())}." if self.excluded else "")
         )

@@ -1,6 +1,6 @@
 """Verdicts: whether a forecaster beats doing nothing, and whether that is luck, in the same words everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,6 +31,17 @@ def in_words(name: str) -> str:
     return _IN_WORDS.get(plain, plain) + (", calibrated" if plain != name else "")
 
 
+def reference_of(crps: Mapping[str, float]) -> str:
+    """Return the baseline that a forecaster is held against: `JUDGE`, in whichever of its forms has the lower CRPS.
+
+    Parameters
+    ----------
+    crps : by baseline; where none of them is a form of the judge, the first one is the reference
+    """
+    forms = [name for name in crps if name.removesuffix(_CALIBRATED) == JUDGE]
+    return min(forms, key=crps.__getitem__) if forms else next(iter(crps))
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Whether the network beats doing nothing at a horizon, and whether that is luck.
@@ -38,7 +49,7 @@ class Verdict:
     Parameters
     ----------
     horizon : sessions ahead
-    judge : `JUDGE`, or its calibrated form where that scored better
+    judge : see `reference_of`
     skill : 1 - ratio of the CRPS to the judge's; positive is better than it
     p_value : two-sided Diebold-Mariano
     strongest : the baseline with the lowest CRPS at this horizon
@@ -84,14 +95,13 @@ def make_verdicts(scores: pd.DataFrame) -> list[Verdict]:
 
     Parameters
     ----------
-    scores : a row per horizon, with `crps_NAME`, `skill_NAME` and `p_NAME` of each baseline, those of
-        `JUDGE` among them, as in `Comparison.scores`
+    scores : a row per horizon, with `crps_NAME`, `skill_NAME` and `p_NAME` of each baseline, as in `Comparison.scores`
     """
     baselines = [c.removeprefix("skill_") for c in scores.columns if c.startswith("skill_")]
     verdicts = []
     for row in scores.to_dict("records"):
         crps = {name: row[f"crps_{name}"] for name in baselines}
-        judge = min((name for name in (JUDGE, JUDGE + _CALIBRATED) if name in crps), key=crps.__getitem__)
+        judge = reference_of(crps)
         strongest = min(crps, key=crps.__getitem__)
         found = (row[f"{kind}_{name}"] for name in (judge, strongest) for kind in ("skill", "p"))
         skill, p_value, strongest_skill, strongest_p = found
@@ -133,6 +143,11 @@ def make_headline(scores: pd.DataFrame) -> pd.DataFrame:
             **{c: scores[c] for c in scores if c.startswith("coverage_")},
         }
     )
+
+
+def judge_in_words(verdicts: Sequence[Verdict]) -> str:
+    """Return what verdicts are against, whether or not it is calibrated."""
+    return in_words(verdicts[0].judge.removesuffix(_CALIBRATED))
 
 
 def sum_up(verdicts: Sequence[Verdict]) -> str:

@@ -1,5 +1,6 @@
 """Where the folds of a walk run: in this process, in several on this machine, or on a Dask cluster."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Workers:
             return
         import joblib
 
+        # a worker whose memory has grown is replaced by a new one, which is right and no news
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
         numbered = (joblib.delayed(_numbered)(i, function, task) for i, task in enumerate(tasks))
         cluster = _connected(self.scheduler) if self.scheduler else nullcontext()
         with cluster, joblib.parallel_config("dask" if self.scheduler else "loky", n_jobs=self.jobs):

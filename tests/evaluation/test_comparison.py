@@ -7,8 +7,9 @@ from scipy import stats
 from forecasting.config import BacktestConfig
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.breakdown import score_rows
-from forecasting.evaluation.comparison import reference_of, score_backtest
+from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.significance import long_run_mean
+from forecasting.evaluation.verdicts import reference_of
 from forecasting.evaluation.walkforward import walk_forward
 
 

@@ -12,10 +12,15 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from forecasting.config import BacktestConfig, Progress, no_progress
-from forecasting.evaluation.baselines import make_baselines
-from forecasting.evaluation.folds import Fold
 from forecasting.evaluation.audit.futures import COPIES, alter_future, restate_store
-from forecasting.evaluation.audit.origins import Series, all_dates, choose_usable, first_closes, only_fold, spread_instants
+from forecasting.evaluation.audit.origins import (
+    Series,
+    all_dates,
+    choose_usable,
+    first_closes,
+    only_fold,
+    spread_instants,
+)
 from forecasting.evaluation.audit.stages import (
     STAGES,
     Block,
@@ -26,6 +31,8 @@ from forecasting.evaluation.audit.stages import (
     price_blocks,
     serving_blocks,
 )
+from forecasting.evaluation.baselines import make_baselines
+from forecasting.evaluation.folds import Fold
 from forecasting.evaluation.walkforward import walk_forward
 from forecasting.forecasts import Forecaster
 from forecasting.model.forecaster import RNNForecaster

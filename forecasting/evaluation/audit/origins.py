@@ -8,8 +8,8 @@ import pandas as pd
 from forecasting.bars import PriceSeries
 from forecasting.config import BacktestConfig
 from forecasting.errors import TooFewBars
-from forecasting.evaluation.folds import Fold, make_folds
 from forecasting.evaluation.audit.futures import count_closed
+from forecasting.evaluation.folds import Fold, make_folds
 from forecasting.sessions import session_close
 
 Series = Mapping[str, PriceSeries]

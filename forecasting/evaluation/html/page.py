@@ -12,9 +12,9 @@ from forecasting.evaluation import captions
 from forecasting.evaluation.alarms import LEAKS
 from forecasting.evaluation.comparison import Comparison
 from forecasting.evaluation.html.markup import Markup, element, make_document, make_table
+from forecasting.evaluation.html.sections import BASIS_POINTS, UNKNOWN, Findings, Section, make_sections
 from forecasting.evaluation.plan import BacktestPlan
 from forecasting.evaluation.scores import COVERAGES
-from forecasting.evaluation.html.sections import BASIS_POINTS, UNKNOWN, Findings, Section, make_sections
 from forecasting.evaluation.verdicts import Verdict, in_words
 from forecasting.evaluation.walkforward import Backtest
 

@@ -9,8 +9,6 @@ from helpers import flat_bars, no_quarantine, random_walk, synthetic_series, utc
 from forecasting.bars import Instrument, PriceSeries, validate_bars
 from forecasting.config import CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import TooFewBars, UsageError
-from forecasting.evaluation.baselines import RandomWalk, make_baselines
-from forecasting.evaluation.folds import Fold
 from forecasting.evaluation.audit.futures import alter_future, restate_store
 from forecasting.evaluation.audit.leakage import (
     AuditReport,
@@ -23,6 +21,8 @@ from forecasting.evaluation.audit.leakage import (
 )
 from forecasting.evaluation.audit.origins import choose_usable, only_fold, spread_instants
 from forecasting.evaluation.audit.stages import Block, compare
+from forecasting.evaluation.baselines import RandomWalk, make_baselines
+from forecasting.evaluation.folds import Fold
 from forecasting.events import no_events
 from forecasting.model import calibration, features
 from forecasting.model.forecaster import RNNForecaster
