@@ -1,8 +1,8 @@
 """The audit: what an origin cannot know is made different, and nothing at the origin may change.
 
 The future of an origin is every bar whose session closes after it does, and every row of the store that was known
-later (`forecasting.evaluation.audit.futures`). It is replaced by noise, removed, and continued by more noise. Where values
-are replaced, shapes stay, and what is compared must be the same bit for bit; where rows go or come, to 1e-6.
+later (`futures.py`). It is replaced by noise, removed, and continued by more noise. Where values are replaced,
+shapes stay, and what is compared must be the same bit for bit; where rows go or come, to 1e-6.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from forecasting.config import Recipe
-from forecasting.evaluation import captions
 from forecasting.evaluation.alarms import LEAKS
 from forecasting.evaluation.comparison import Comparison
+from forecasting.evaluation.html import captions
 from forecasting.evaluation.html.markup import Markup, element, make_document, make_table
 from forecasting.evaluation.html.sections import BASIS_POINTS, UNKNOWN, Findings, Section, make_sections
 from forecasting.evaluation.plan import BacktestPlan

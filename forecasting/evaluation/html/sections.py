@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from forecasting.charts import forecast_figure
-from forecasting.evaluation import captions
 from forecasting.evaluation.comparison import Comparison
+from forecasting.evaluation.html import captions
 from forecasting.evaluation.html.markup import Markup, element, make_table, plot
 from forecasting.evaluation.verdicts import SIGNIFICANT, in_words, reference_of
 from forecasting.evaluation.walkforward import Backtest
