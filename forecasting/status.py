@@ -4,14 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from forecasting.errors import DataError
 from forecasting.evaluation.report import list_backtests, load_report
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import MANIFEST
 from forecasting.registry import Registry
-from forecasting.sessions import session_numbers
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
 
@@ -34,9 +31,8 @@ def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
     origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
     fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
     rows = []
-    for row in store.summary().to_dict("records"):
+    for row in store.summary(gaps=True).to_dict("records"):
         symbol = row["symbol"]
-        span = session_numbers(row["calendar"], pd.DatetimeIndex([row["first"], row["last"]]).dropna())
         fetch = fetches.get(symbol)
         rows.append(
             {
@@ -45,7 +41,7 @@ def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
                 "first": str(row["first"].date()) if row["bars"] else None,
                 "last": str(row["last"].date()) if row["bars"] else None,
                 "bars": row["bars"],
-                "gaps": int(span[-1] - span[0]) + 1 - row["bars"] if row["bars"] else 0,
+                "gaps": row["gaps"],
                 "quarantined": row["quarantined"],
                 "fetched": f"{fetch['known_at']:%Y-%m-%d %H:%M}" if fetch else None,
                 "outcome": fetch["outcome"] if fetch else None,

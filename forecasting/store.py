@@ -21,6 +21,7 @@ from forecasting.events import split_factors
 from forecasting.journal import KNOWN_AT, Journal, newest
 from forecasting.price_tables import FETCH_COLUMNS, SCHEMAS, SESSION_TYPE
 from forecasting.restatements import BAR_KEY, EVENT_KEY, compare_history, fresh_rows
+from forecasting.sessions import missing_sessions
 from forecasting.tables import one_of
 
 _NO_SESSIONS = pd.DatetimeIndex([], dtype="datetime64[us]")
@@ -193,11 +194,15 @@ class PriceStore:
         """Return, per symbol, when it was last asked for and what came of it; `data/README.md` has the columns."""
         return newest(self._all("fetches"), ["symbol"])
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self, *, gaps: bool = False) -> pd.DataFrame:
         """Return per symbol what is stored of it.
 
         Columns `symbol`, `source`, `calendar`, `first` and `last` session, number of `bars`, number of
         sessions `quarantined`, and when bars were last added, `known_at`; NaT where it has no bar.
+
+        Parameters
+        ----------
+        gaps : also a column `gaps`, the number of `missing_sessions`
         """
         published = self._journal.published()
         facts = [(symbol, i.source, i.calendar) for symbol, i in published.facts.items()]
@@ -209,7 +214,14 @@ class PriceStore:
         held = self._journal.rows("quarantine", published.known_until, columns=BAR_KEY).groupby("symbol")["session"]
         out = pd.DataFrame(facts, columns=["symbol", "source", "calendar"]).astype(str)
         out = out.join(kept, on="symbol").join(held.nunique().rename("quarantined"), on="symbol")
-        return out.fillna({"bars": 0, "quarantined": 0}).astype({"bars": "int64", "quarantined": "int64"})
+        if gaps:
+            calendars = out.set_index("symbol")["calendar"]
+            apart = {symbol: pd.DatetimeIndex(days) for symbol, days in held}
+            has = {symbol: pd.DatetimeIndex(days) for symbol, days in bars["session"]}
+            missing = {s: len(missing_sessions(calendars[s], days, apart.get(s))) for s, days in has.items()}
+            out["gaps"] = out["symbol"].map(missing)
+        counts = ["bars", "quarantined", "gaps"] if gaps else ["bars", "quarantined"]
+        return out.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, "int64"))
 
     def last_sessions(self) -> pd.Series:
         """Return the last session that each symbol has told, by symbol: of a bar, or of one in quarantine."""

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from helpers import utc
+from helpers import flat_bars, no_quarantine, utc
 
 from forecasting import bars, steps
 from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
@@ -10,6 +10,7 @@ from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.report import find_report
 from forecasting.events import no_events
 from forecasting.ingestion.provider import Failed, FetchRequest
+from forecasting.ingestion.quality import check_quality
 from forecasting.ingestion.synthetic import SyntheticProvider
 from forecasting.jobs import backtest_model, export_issued, fetch_prices, issue_forecasts, run_job, train_model
 from forecasting.ledger import Ledger
@@ -205,7 +206,7 @@ def test_a_report_says_what_was_restated_what_is_current_and_when_to_ask_again(w
     assert (again.current, again.symbols, again.added) == (("SYN1",), (), 0)
 
 
-def test_status_counts_the_sessions_without_a_bar(with_newcomer):
+def test_status_counts_the_sessions_without_a_bar_as_quality_does(with_newcomer):
     store = PriceStore(with_newcomer.prices)
     series = store.read(["SYN1"])["SYN1"]
     held = series.bars.iloc[[10]].reset_index().assign(symbol="SYN3", rule="high_low")
@@ -213,4 +214,16 @@ def test_status_counts_the_sessions_without_a_bar(with_newcomer):
     instrument = bars.Instrument.from_symbol("SYN3", "synthetic")
     store.append([instrument], thin, no_events(), held[[*bars.BAR_COLUMNS, "rule"]], NOW + pd.Timedelta(hours=1))
     (row,) = (row for row in read_status(with_newcomer)["symbols"] if row["symbol"] == "SYN3")
-    assert (row["bars"], row["gaps"], row["quarantined"]) == (len(series) - 7, 7, 1)
+    assert (row["bars"], row["gaps"], row["quarantined"]) == (len(series) - 7, 6, 1)
+    gaps = check_quality(store, ["SYN3"]).query("rule == 'gap'")
+    assert gaps["bars"].tolist() == [5, 1]
+    assert gaps["bars"].sum() == row["gaps"]
+
+
+def test_sessions_before_the_calendar_was_recorded_are_no_gaps_in_status(workspace):
+    days = pd.DatetimeIndex(["1985-01-07", "1985-01-21", "1989-12-28", "1990-01-02", "1990-01-04"])
+    oil = flat_bars("WTI", days, [25.0, 26.0, 21.0, 22.0, 23.0])
+    store = PriceStore(workspace.prices)
+    store.append([bars.Instrument.from_symbol("WTI", "files")], oil, no_events(), no_quarantine(), NOW)
+    (row,) = read_status(workspace)["symbols"]
+    assert (row["bars"], row["gaps"]) == (5, 1)  # 1990-01-03

@@ -174,7 +174,7 @@ def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
     table = _table(columns.values())
     for row in status["symbols"]:
         table.add_row(*("none" if row[c] is None else str(row[c]) for c in columns))
-    _print(table, "", "gaps: sessions without a bar; held: sessions in quarantine (tickercast quality names both)")
+    _print(table, "", "gaps: sessions without any bar; held: sessions in quarantine (tickercast quality names both)")
     _show_named("last fetch failed", {row["symbol"]: row["cause"] for row in status["symbols"] if row["cause"]})
     serves = {c["model_id"]: f", serves {c['universe']} since {c['at'][:16]} UTC" for c in status["champions"]}
     _print("", *(f"model {model_id}{serves.get(model_id, '')}" for model_id in status["models"]))

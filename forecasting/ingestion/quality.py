@@ -5,13 +5,14 @@ A flag changes nothing. It says what was found, and what the likely cause is.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from forecasting.bars import PRICE_COLUMNS, PriceSeries
 from forecasting.ingestion.jumps import BarArrays, Found, find_jumps, find_runs
-from forecasting.sessions import calendar_sessions, session_numbers
+from forecasting.sessions import missing_sessions, session_numbers
 from forecasting.store import PriceStore
 
 FINDING_COLUMNS = ["symbol", "severity", "rule", "first", "last", "bars", "found", "likely_cause"]
@@ -197,16 +198,14 @@ def _stale_runs(bars: BarArrays) -> Iterator[Found]:
 
 
 def _gaps(bars: BarArrays, calendar: str, quarantined: pd.DatetimeIndex | None) -> Iterator[Found]:
-    recorded = calendar_sessions(calendar)
-    first, last = (int(recorded.searchsorted(day)) for day in (bars.sessions[0], bars.sessions[-1]))
-    between = recorded[first : last + 1]
-    held = between.isin(bars.sessions.append(quarantined) if quarantined is not None else bars.sessions)
-    for start, end in find_runs(~held & (between <= bars.sessions[-1])):
-        count = end - start + 1
+    missing = missing_sessions(calendar, bars.sessions, quarantined)
+    apart = np.flatnonzero(np.diff(session_numbers(calendar, missing)) > 1) + 1
+    for start, end in pairwise([0, *apart, len(missing)] if len(missing) else []):
+        count = int(end - start)
         yield Found(
             "gap",
-            between[start],
-            between[end],
+            missing[start],
+            missing[end - 1],
             count,
             f"{count} session{'s' if count > 1 else ''} of {calendar} without a bar",
             "bars the source lacks, a suspension, or holidays that the calendar does not know",
