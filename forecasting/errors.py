@@ -47,11 +47,12 @@ class FetchError(DataError):
     Attributes
     ----------
     causes : mapping of symbol to cause
+    kinds : mapping of symbol to the one word for it
     """
 
-    def __init__(self, message: str, causes: Mapping[str, str]) -> None:
+    def __init__(self, message: str, causes: Mapping[str, str], kinds: Mapping[str, str]) -> None:
         super().__init__(message)
-        self.causes = dict(causes)
+        self.causes, self.kinds = dict(causes), dict(kinds)
 
 
 class TooFewBars(DataError):

@@ -19,7 +19,7 @@ from forecasting.evaluation.workers import Workers, workers_for
 from forecasting.exports import export_forecasts
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.collector import Collection, fetch_bars
-from forecasting.ingestion.provider import Provider
+from forecasting.ingestion.provider import Failed, Provider
 from forecasting.ledger import Ledger
 from forecasting.model.forecaster import RNNForecaster, minimum_bars
 from forecasting.sessions import last_complete_session
@@ -31,7 +31,7 @@ Clock = Callable[[], pd.Timestamp]
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What a fetch added to the store, and the cause for each symbol that failed.
+    """What a fetch added to the store, and why symbols failed.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class FetchReport:
     added: int
     quarantined: int
     restated: Mapping[str, str]
-    failures: Mapping[str, str]
+    failures: Mapping[str, Failed]
     retry_at: pd.Timestamp | None = None
 
 
@@ -110,15 +110,14 @@ def store_prices(store: PriceStore, collection: Collection, now: pd.Timestamp) -
         whole=collection.whole,
         fetches=collection.fetches,
     )
-    failures = collection.failures
     return FetchReport(
         tuple(sorted(collection.instruments)),
         collection.current,
         appended.bars,
         appended.quarantined,
         dict(zip(appended.restatements["symbol"], appended.restatements["cause"], strict=True)),
-        {symbol: failed.cause for symbol, failed in failures.items()},
-        max((f.retry_at for f in failures.values() if f.retry_at), default=None),
+        collection.failures,
+        max((f.retry_at for f in collection.failures.values() if f.retry_at), default=None),
     )
 
 

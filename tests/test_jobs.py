@@ -133,7 +133,9 @@ def test_a_stored_symbol_that_cannot_be_refreshed_takes_part_with_what_is_stored
 
     monkeypatch.setattr(SyntheticProvider, "fetch", flaky)
     again = run_job(workspace, "synthetic", universe, SMALL, SHORT_TEST, clock=lambda: utc("2019-01-05 12:00"))
-    assert again.fetched.failures == {"SYN2": "no answer; next: later"}
+    assert {s: (f.kind, f.cause) for s, f in again.fetched.failures.items()} == {
+        "SYN2": ("timeout", "no answer; next: later")
+    }
     assert again.model_id == first.model_id
     assert sorted(again.issued.forecasts) == ["SYN1", "SYN2"]
     assert again.issued.rows == 0

@@ -61,9 +61,10 @@ def reported_errors(as_json: bool, verbose: bool, workspace: Path | None) -> Ite
     except TickercastError as error:
         if verbose:
             traceback.print_exc()
-        causes = error.causes if isinstance(error, FetchError) else {}
+        causes, kinds = (error.causes, error.kinds) if isinstance(error, FetchError) else ({}, {})
         if as_json:
-            show_json({"error": str(error), "causes": causes})
+            failures = {symbol: {"kind": kinds[symbol], "cause": cause} for symbol, cause in causes.items()}
+            show_json({"error": str(error), "failures": failures})
         hint = f" (add --workspace {workspace})" if workspace and "next: tickercast" in str(error) else ""
         say(f"tickercast: {error}{hint}")
         for symbol, cause in causes.items():

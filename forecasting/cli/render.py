@@ -53,7 +53,7 @@ def show_fetch(report: FetchReport) -> None:
     if report.current:
         _print(f"up to date, no session has completed since: {', '.join(report.current)}")
     _show_named("restated", report.restated)
-    _show_named("not fetched", report.failures)
+    _show_named("not fetched", {symbol: failed.cause for symbol, failed in report.failures.items()})
 
 
 def show_backtest(report: BacktestReport) -> None:
@@ -242,7 +242,7 @@ def fetch_values(report: FetchReport) -> dict[str, Any]:
         "added": report.added,
         "quarantined": report.quarantined,
         "restated": dict(report.restated),
-        "failures": dict(report.failures),
+        "failures": {symbol: {"kind": f.kind, "cause": f.cause} for symbol, f in report.failures.items()},
         "retry_at": report.retry_at and report.retry_at.isoformat(),
     }
 

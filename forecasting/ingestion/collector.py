@@ -78,6 +78,7 @@ class Collection:
             raise FetchError(
                 f"none of {len(self.failures)} symbols could be fetched; the prices are as they were",
                 {symbol: failed.cause for symbol, failed in self.failures.items()},
+                {symbol: failed.kind for symbol, failed in self.failures.items()},
             )
 
 

@@ -144,6 +144,8 @@ def test_one_unknown_symbol_is_named_and_the_rest_goes_on(tickercast):
     result, values = tickercast.json("run", "SYN1", "NOPE", *SMALL)
     assert result.exit_code == 3
     assert list(values["fetch"]["failures"]) == ["NOPE"]
+    assert values["fetch"]["failures"]["NOPE"]["kind"] == "unknown_symbol"
+    assert "next:" in values["fetch"]["failures"]["NOPE"]["cause"]
     assert list(values["forecast"]["forecasts"]) == ["SYN1"]
 
 
@@ -208,7 +210,8 @@ def test_bad_input_creates_no_workspace(tickercast, arguments):
 def test_a_refusal_as_json_carries_its_cause(tickercast):
     result, values = tickercast.json("run", "--source", "sample", "FOO")
     assert result.exit_code == 1
-    assert "FOO" in values["causes"]
+    assert values["failures"]["FOO"]["kind"] == "unknown_symbol"
+    assert "the sample holds" in values["failures"]["FOO"]["cause"]
 
 
 def test_a_workspace_that_is_a_file_is_refused_and_kept(tmp_path):
