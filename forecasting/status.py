@@ -1,9 +1,11 @@
 """What a workspace holds, at a glance."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from forecasting.bars import SYMBOL_RULE
 from forecasting.errors import DataError
 from forecasting.evaluation.report import list_backtests, load_report
 from forecasting.ledger import Ledger
@@ -11,6 +13,8 @@ from forecasting.model.manifest import MANIFEST
 from forecasting.registry import Registry
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
+
+_NOTHING = {"source": None, "bars": 0, "gaps": 0, "quarantined": 0}
 
 
 def read_status(workspace: Workspace) -> dict[str, Any]:
@@ -26,14 +30,18 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
 
 
 def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return per symbol its range, bars, gaps, quarantined sessions, last fetch and newest forecast."""
+    """Return per symbol its range, bars, gaps, quarantined sessions, last fetch and newest forecast.
+
+    A symbol that was asked for and of which nothing is stored has 0 bars.
+    """
     store = PriceStore(workspace.prices)
     origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
     fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
+    stored = {row["symbol"]: row for row in store.summary(gaps=True).to_dict("records")}
+    asked = {symbol for symbol in fetches if re.fullmatch(SYMBOL_RULE[1:-1], symbol)}  # a file may have other names
     rows = []
-    for row in store.summary(gaps=True).to_dict("records"):
-        symbol = row["symbol"]
-        fetch = fetches.get(symbol)
+    for symbol in sorted(stored.keys() | asked):
+        row, fetch = stored.get(symbol, _NOTHING), fetches.get(symbol)
         rows.append(
             {
                 "symbol": symbol,

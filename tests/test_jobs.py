@@ -9,6 +9,7 @@ from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig,
 from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.report import find_report
 from forecasting.events import no_events
+from forecasting.ingestion.files import FileProvider
 from forecasting.ingestion.provider import Failed, FetchRequest
 from forecasting.ingestion.quality import check_quality
 from forecasting.ingestion.synthetic import SyntheticProvider
@@ -188,6 +189,22 @@ def test_a_fetch_that_fails_is_noted_beside_what_is_stored(with_newcomer, monkey
     assert (first["symbol"], first["outcome"], first["cause"]) == ("SYN1", "rate_limited", "too often; next: later")
     assert first["fetched"] == "2019-01-01 12:00"
     assert (second["symbol"], second["outcome"], second["fetched"]) == ("SYN2", None, None)
+
+
+def test_a_symbol_that_was_asked_for_and_never_stored_is_in_status_with_what_came_of_it(with_newcomer, tmp_path):
+    fetch_prices(with_newcomer, "synthetic", ["SYN1", "NOPE"], clock=clock, full=True)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "notes.csv").write_text("<html>404</html>")
+    (folder / "AAA.csv").write_text("Date,Close\n2018-12-28,1\n2018-12-31,2\n")
+    fetch_prices(with_newcomer, FileProvider(folder, "split"), clock=clock)
+    rows = {row["symbol"]: row for row in read_status(with_newcomer)["symbols"]}
+    assert list(rows) == ["AAA", "NOPE", "SYN1", "SYN2"]
+    nope = rows["NOPE"]
+    assert (nope["bars"], nope["gaps"], nope["quarantined"]) == (0, 0, 0)
+    assert nope["first"] is nope["last"] is nope["source"] is nope["last_forecast_from"] is None
+    assert (nope["fetched"], nope["outcome"]) == ("2019-01-01 12:00", "unknown_symbol")
+    assert "next:" in nope["cause"]
 
 
 def test_a_report_says_what_was_restated_what_is_current_and_when_to_ask_again(with_newcomer, monkeypatch):

@@ -147,6 +147,9 @@ def test_one_unknown_symbol_is_named_and_the_rest_goes_on(tickercast):
     assert values["fetch"]["failures"]["NOPE"]["kind"] == "unknown_symbol"
     assert "next:" in values["fetch"]["failures"]["NOPE"]["cause"]
     assert list(values["forecast"]["forecasts"]) == ["SYN1"]
+    shown = tickercast("status").stdout
+    assert re.search(r"^ *NOPE +none +none +0 +0 +0 ", shown, re.MULTILINE)
+    assert "last fetch failed: NOPE: " in shown
 
 
 def test_export_writes_to_a_folder_of_choice(filled, tmp_path):
