@@ -8,9 +8,9 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.config import LEVELS, Progress, no_progress
-from forecasting.evaluation.histories import pool_histories, readable_part, require_fitted, to_rolling
+from forecasting.evaluation.histories import market_features, pool_histories, readable_part, require_fitted, to_rolling
 from forecasting.forecasts import RollingForecast
-from forecasting.model.features import WARM_UP, make_features
+from forecasting.model.features import WARM_UP
 from forecasting.model.scale import HarScale
 
 
@@ -19,9 +19,9 @@ class HarQuantiles:
 
         q_h(p, t) = scale_h(t) x F_h^-1(p)
 
-    scale_h is the network's own volatility scale (Corsi, 2009; `forecasting.model.scale`), fitted on the
-    bars handed to `fit`, pooled over symbols; F_h is the distribution of return over scale on the same
-    rows. What a network adds to it is more than volatility.
+    scale_h is the network's own volatility scale (Corsi, 2009; `forecasting.model.scale`) with the market's variances
+    beside the symbol's, fitted on the bars handed to `fit`, pooled over symbols; F_h is the distribution of return
+    over scale on the same rows. What a network adds to it is more than volatility.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class HarQuantiles:
     def __init__(self, horizon: int, levels: tuple[float, ...] = LEVELS) -> None:
         self.horizon = horizon
         self.levels = levels
-        self._fitted: tuple[HarScale, np.ndarray] | None = None
+        self._fitted: tuple[HarScale, np.ndarray, frozenset[str]] | None = None
 
     @property
     def needs(self) -> int:
@@ -43,12 +43,14 @@ class HarQuantiles:
 
     def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
         """Fit the scale and the quantiles; raises `TooFewBars` with fewer than 100 pooled outcomes."""
-        pool = pool_histories(series, self.horizon, self.name)
-        self._fitted = pool.scale, np.nanquantile(pool.ratios, self.levels, axis=0).T  # (H, L)
+        pool = pool_histories(series, self.horizon, self.name, market_features)
+        self._fitted = pool.scale, np.nanquantile(pool.ratios, self.levels, axis=0).T, frozenset(series)  # (H, L)
         return self
 
     def roll(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> dict[str, RollingForecast]:
         """Return, by symbol, the forecasts from every origin at or after `first`.
+
+        The market is the universe it was fitted on, as far as it is among the series.
 
         Raises
         ------
@@ -57,10 +59,11 @@ class HarQuantiles:
         TooFewBars, DataError
             A symbol has fewer bars before `first` than `needs`, or a void session after it.
         """
-        scale, quantiles = require_fitted(self._fitted, self.name)
+        scale, quantiles, universe = require_fitted(self._fitted, self.name)
+        readable = {symbol: readable_part(series[symbol], first, self.needs, self.name) for symbol in sorted(series)}
+        features = market_features([part for part, _ in readable.values()], universe)
         rolled = {}
-        for symbol, s in series.items():
-            part, begin = readable_part(s, first, self.needs, self.name)
-            widths = scale(make_features(part))[begin:]  # (N, H)
+        for (symbol, (part, begin)), f in zip(readable.items(), features, strict=True):
+            widths = scale(f)[begin:]  # (N, H)
             rolled[symbol] = to_rolling(part, begin, self.levels, widths[..., None] * quantiles)
         return rolled
