@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from forecasting.errors import WorkspaceBusy, WorkspaceError, WorkspaceNewer
 
@@ -34,7 +34,14 @@ def find_workspace(asked: str | Path | None = None) -> Path:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part.
+    """Write a file so that a reader sees the old or the new content, never a part; raises as `writing` does."""
+    with writing(path) as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written bit by bit; readers see the old content until all of the new one is there.
 
     Raises
     ------
@@ -46,7 +53,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as handle:
-                handle.write(content.encode() if isinstance(content, str) else content)
+                yield handle
                 handle.flush()
                 os.fsync(handle.fileno())
             temporary.replace(path)

@@ -236,25 +236,36 @@ def break_down(rows_of: Mapping[str, pd.DataFrame], *by: str) -> pd.DataFrame:
         The forecasters were scored on different levels or rows; see `require_same_rows`.
     """
     require_same_rows(rows_of)
-    first = next(iter(rows_of.values()))
-    held = [group for group in _GROUPS if group in first]
-    if not by or not set(by) <= set(held):
-        raise UsageError(f"scores by {', '.join(by) or 'nothing'}: these rows can be grouped by {', '.join(held)}")
-    grouped = first.groupby(list(by), observed=True, sort=True)
-    codes = grouped.ngroup().to_numpy()
-    groups = grouped.size().rename("rows").reset_index()
-    tables = {name: _group_means(rows, codes, groups) for name, rows in rows_of.items()}
-    crps_of = {name: table["crps"] for name, table in tables.items()}
-    for table in tables.values():
-        for baseline in list(crps_of)[1:]:
-            table[f"skill_{baseline}"] = 1 - table["crps"] / crps_of[baseline]
+    return side_by_side({name: mean_scores(rows, *by) for name, rows in rows_of.items()}, *by)
+
+
+def side_by_side(means_of: Mapping[str, pd.DataFrame], *by: str) -> pd.DataFrame:
+    """Return what `break_down` does, from the `mean_scores` of each forecaster on the same rows."""
+    crps_of = {name: table["crps"] for name, table in means_of.items()}
+    tables = {
+        name: table.assign(**{f"skill_{other}": 1 - table["crps"] / crps_of[other] for other in list(crps_of)[1:]})
+        for name, table in means_of.items()
+    }
     out = pd.concat(tables, names=["forecaster", "group"]).reset_index("forecaster")
     # the order of the forecasters stays as handed within each group
     out = out.sort_values("group", kind="stable")
     return out[[*by, "forecaster", *(c for c in out.columns if c not in {*by, "forecaster"})]].reset_index(drop=True)
 
 
-def _group_means(rows: pd.DataFrame, codes: np.ndarray, groups: pd.DataFrame) -> pd.DataFrame:
+def mean_scores(rows: pd.DataFrame, *by: str) -> pd.DataFrame:
+    """Return the scores of one forecaster by group: the columns of `break_down`, but for those of several.
+
+    Raises
+    ------
+    UsageError
+        The rows cannot be grouped by that.
+    """
+    held = [group for group in _GROUPS if group in rows]
+    if not by or not set(by) <= set(held):
+        raise UsageError(f"scores by {', '.join(by) or 'nothing'}: these rows can be grouped by {', '.join(held)}")
+    grouped = rows.groupby(list(by), observed=True, sort=True)
+    codes = grouped.ngroup().to_numpy()
+    groups = grouped.size().rename("rows").reset_index()
     counts = groups["rows"].to_numpy()
 
     def mean(x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import stats
 from forecasting.config import report_horizons
 from forecasting.errors import TooFewBars
 from forecasting.evaluation.alarms import Alarm, find_alarms
-from forecasting.evaluation.breakdown import break_down, levels_of, score_rows
+from forecasting.evaluation.breakdown import levels_of, mean_scores, require_same_rows, score_rows, side_by_side
 from forecasting.evaluation.direction import calibration_of_rises, judge_directions, pooled_directions
 from forecasting.evaluation.scores import COVERAGES, pit_histogram
 from forecasting.evaluation.significance import (
@@ -29,6 +29,9 @@ BREACH_LEVEL = 0.05
 
 _WEEK = 5  # sessions ahead, at which weeks are ranked
 _WEEKS = 2  # of each kind
+
+# each is a table of all scores
+_GROUPS = {"horizon": ("horizon",), **{by: (by, "horizon") for by in ("symbol", "year", "tercile")}}
 
 
 @dataclass(frozen=True)
@@ -75,65 +78,61 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] | None = None) ->
         The forecasters are on different quantile levels.
     """
     horizons = horizons or report_horizons(max(o.shape[1] for o in backtest.outcomes.values()))
-    rows_of = {
-        name: score_rows(forecasts, backtest.outcomes, backtest.series, horizons)
-        for name, forecasts in backtest.forecasts.items()
-    }
-    own = next(iter(rows_of.values()))
+    names = list(backtest.forecasts)
+    own = _score(backtest, names[0], horizons)
     if not len(own):
         raise TooFewBars(
             f"nothing to score: no target session at the horizons {', '.join(map(str, horizons))} has a bar yet; "
             "next: more --test-sessions"
         )
     reached = sorted(own["horizon"].unique().tolist())
-    by_horizon = break_down(rows_of, "horizon")
-    by_symbol = break_down(rows_of, "symbol", "horizon").merge(
-        _significance_by_symbol(rows_of), on=["symbol", "horizon", "forecaster"], how="left"
+    losses = pd.DataFrame(index=own.index)  # all that is kept of a baseline's rows, which take much memory
+    means: dict[str, dict[str, pd.DataFrame]] = {group: {} for group in _GROUPS}
+    for name in names:
+        rows = own if name == names[0] else _score(backtest, name, horizons)
+        require_same_rows({names[0]: own, name: rows})
+        losses[name] = rows["crps"]
+        for group, by in _GROUPS.items():
+            means[group][name] = mean_scores(rows, *by)
+    tables = {group: side_by_side(means[group], *by) for group, by in _GROUPS.items()}
+    tables["symbol"] = tables["symbol"].merge(
+        _significance_by_symbol(own, losses), on=["symbol", "horizon", "forecaster"], how="left"
     )
-    tables = {
-        "horizon": by_horizon,
-        "symbol": by_symbol,
-        "year": break_down(rows_of, "year", "horizon"),
-        "tercile": break_down(rows_of, "tercile", "horizon"),
-        **_of_one(own, reached),
-    }
-    if len(rows_of) > 1:
-        tables["weeks"] = _weeks(rows_of, min(reached, key=lambda h: abs(h - _WEEK)))
-    scores = pd.DataFrame([_pooled(rows_of, by_horizon, h) for h in reached])
+    tables |= _of_one(own, reached)
+    if len(names) > 1:
+        tables["weeks"] = _weeks(own, losses, min(reached, key=lambda h: abs(h - _WEEK)))
+    scores = pd.DataFrame([_pooled(own, losses, tables["horizon"], h) for h in reached])
     return Comparison(scores.astype({"horizon": int, "rows": int}), tables, find_alarms(own, reached))
 
 
-def _pooled(rows_of: Mapping[str, pd.DataFrame], by_horizon: pd.DataFrame, horizon: int) -> dict[str, float]:
+def _score(backtest: Backtest, name: str, horizons: Sequence[int]) -> pd.DataFrame:
+    return score_rows(backtest.forecasts[name], backtest.outcomes, backtest.series, horizons)
+
+
+def _pooled(own: pd.DataFrame, losses: pd.DataFrame, by_horizon: pd.DataFrame, horizon: int) -> dict[str, float]:
     """Return the row of `Comparison.scores` of one horizon."""
     found = by_horizon[by_horizon["horizon"] == horizon].set_index("forecaster")
-    first, *others = rows_of
+    first, *others = losses
     row = {"horizon": horizon, "rows": found.loc[first, "rows"]}
-    row |= {f"crps_{name}": found.loc[name, "crps"] for name in rows_of}
-    losses = _by_date(rows_of, horizon)
+    row |= {f"crps_{name}": found.loc[name, "crps"] for name in losses}
+    chosen = own["horizon"] == horizon
+    daily = losses[chosen].groupby(own["origin"][chosen]).mean()  # one per date, the mean over its symbols
     for name in others:
         row[f"skill_{name}"] = found.loc[first, f"skill_{name}"]
-        low, high = skill_interval(losses[first].to_numpy(), losses[name].to_numpy(), horizon)
+        low, high = skill_interval(daily[first].to_numpy(), daily[name].to_numpy(), horizon)
         row |= {f"low_{name}": low, f"high_{name}": high}
-        row[f"p_{name}"] = diebold_mariano((losses[name] - losses[first]).to_numpy(), horizon)[1]
-    row |= {f"mcs_{name}": p for name, p in model_confidence_set(losses, horizon).items()}
+        row[f"p_{name}"] = diebold_mariano((daily[name] - daily[first]).to_numpy(), horizon)[1]
+    row |= {f"mcs_{name}": p for name, p in model_confidence_set(daily, horizon).items()}
     return row | {c: found.loc[first, c] for c in found.columns if c.startswith("coverage_")}
 
 
-def _by_date(rows_of: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
-    """Return the mean CRPS over symbols, a row per origin date and a column per forecaster."""
-    chosen = (next(iter(rows_of.values()))["horizon"] == horizon).to_numpy()
-    losses = pd.DataFrame({name: rows["crps"].to_numpy()[chosen] for name, rows in rows_of.items()})
-    return losses.groupby(next(iter(rows_of.values()))["origin"].to_numpy()[chosen]).mean()
-
-
-def _significance_by_symbol(rows_of: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def _significance_by_symbol(own: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     """Return p-values of the one under test against each other, a row per symbol and horizon."""
-    (first, own), *others = rows_of.items()
+    first, *others = losses
     groups = own.groupby(["symbol", "horizon"], observed=True, sort=False).indices
     table = pd.DataFrame(list(groups), columns=["symbol", "horizon"]).assign(forecaster=first)
-    loss = own["crps"].to_numpy()
-    for name, rows in others:
-        difference = rows["crps"].to_numpy() - loss
+    for name in others:
+        difference = (losses[name] - losses[first]).to_numpy()
         table[f"p_{name}"] = [diebold_mariano(difference[rows], h)[1] for (_, h), rows in groups.items()]
         table[f"q_{name}"] = table.groupby("horizon")[f"p_{name}"].transform(
             lambda p: list(adjust_p_values(dict(zip(table["symbol"][p.index], p, strict=True))).values())
@@ -199,11 +198,11 @@ def _breaches(ahead: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     return by_date
 
 
-def _weeks(rows_of: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
+def _weeks(own: pd.DataFrame, losses: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Return the `_WEEKS` best and as many worst weeks, those of a kind at least two horizons of days apart."""
-    (first, own), *_ = rows_of.items()
+    first = losses.columns[0]
     at = np.flatnonzero((own["horizon"] == horizon).to_numpy())
-    crps = {name: rows["crps"].to_numpy()[at] for name, rows in rows_of.items()}
+    crps = {name: losses[name].to_numpy()[at] for name in losses}
     reference = reference_of({name: float(loss.mean()) for name, loss in crps.items() if name != first})
     origins = own["origin"].to_numpy()[at]
     order = np.argsort(crps[first] - crps[reference], kind="stable")

@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forecasting.config import Recipe, config_from_json
@@ -21,7 +22,7 @@ from forecasting.evaluation.html.page import make_page
 from forecasting.evaluation.plan import BacktestPlan
 from forecasting.evaluation.verdicts import Verdict, judge_in_words, make_verdicts, sum_up
 from forecasting.evaluation.walkforward import Backtest
-from forecasting.workspace import write_atomic, write_json
+from forecasting.workspace import write_atomic, write_json, writing
 
 _MANIFEST, _PAGE, _FORECASTS, _SCORES = "backtest.json", "report.html", "forecasts.parquet", "scores.csv"
 
@@ -145,9 +146,8 @@ def save_backtest(
         "alarms": [alarm.sentence for alarm in comparison.alarms],
         "suspected_leak": any(alarm.kind in LEAKS for alarm in comparison.alarms),
     }
-    sink = pa.BufferOutputStream()
-    pq.write_table(_forecast_table(backtest), sink, compression="zstd")
-    write_atomic(folder / _FORECASTS, sink.getvalue().to_pybytes())
+    with writing(folder / _FORECASTS) as handle:
+        _write_forecasts(backtest, handle)
     for name, table in comparison.tables.items():
         write_atomic(_table_path(folder, name), table.to_csv(index=False))
     write_atomic(folder / _SCORES, comparison.scores.to_csv(index=False))
@@ -178,24 +178,33 @@ def _build(folder: Path, content: Mapping[str, Any], scores: pd.DataFrame) -> Ba
     return report
 
 
-def _forecast_table(backtest: Backtest) -> pa.Table:
-    """Return one row per forecaster, symbol, origin and horizon: outcome and quantiles, log returns."""
+def _write_forecasts(backtest: Backtest, handle: BinaryIO) -> None:
+    """Write Parquet, one forecaster after the other: all of them at once would take twice their memory."""
+    first, *others = backtest.forecasts
+    table = _forecast_table(backtest, first)
+    with pq.ParquetWriter(handle, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        for name in others:
+            writer.write_table(_forecast_table(backtest, name))
+
+
+def _forecast_table(backtest: Backtest, name: str) -> pa.Table:
+    """Return a forecaster's rows, one per symbol, origin and horizon: outcome and quantiles, log returns."""
     tables = []
-    for name, by_symbol in backtest.forecasts.items():
-        for symbol, rolling in by_symbol.items():
-            n, horizon, levels = rolling.values.shape
-            tables.append(
-                pa.table(
-                    {
-                        "forecaster": pa.array([name] * (n * horizon)).dictionary_encode(),
-                        "symbol": pa.array([symbol] * (n * horizon)).dictionary_encode(),
-                        "origin": pa.array(np.repeat(rolling.origins.to_numpy().astype("datetime64[D]"), horizon)),
-                        "horizon": np.tile(np.arange(1, horizon + 1, dtype="int32"), n),
-                        "outcome": backtest.outcomes[symbol].ravel(),
-                        "values": pa.FixedSizeListArray.from_arrays(rolling.values.astype("float32").ravel(), levels),
-                    }
-                )
+    for symbol, rolling in backtest.forecasts[name].items():
+        n, horizon, levels = rolling.values.shape
+        tables.append(
+            pa.table(
+                {
+                    "forecaster": pa.array([name] * (n * horizon)).dictionary_encode(),
+                    "symbol": pa.array([symbol] * (n * horizon)).dictionary_encode(),
+                    "origin": pa.array(np.repeat(rolling.origins.to_numpy().astype("datetime64[D]"), horizon)),
+                    "horizon": np.tile(np.arange(1, horizon + 1, dtype="int32"), n),
+                    "outcome": backtest.outcomes[symbol].ravel(),
+                    "values": pa.FixedSizeListArray.from_arrays(rolling.values.astype("float32").ravel(), levels),
+                }
             )
+        )
     return pa.concat_tables(tables).unify_dictionaries()
 
 
@@ -247,25 +256,36 @@ def first_difference(report: BacktestReport, backtest: Backtest, comparison: Com
     DataError
         The forecasts cannot be read.
     """
+    path = report.folder / _FORECASTS
     try:
-        written = pq.read_table(report.folder / _FORECASTS)
+        names = pc.unique(pq.read_table(path, columns=["forecaster"])["forecaster"]).to_pylist()
+        if names != list(backtest.forecasts):
+            return f"forecasts of {', '.join(names)} were written, those of {', '.join(backtest.forecasts)} are found"
+        for name in names:
+            written = pq.read_table(path, filters=[("forecaster", "=", name)])
+            if difference := _difference(written, _forecast_table(backtest, name)):
+                return difference
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"backtest {report.backtest_id} is not whole ({error!r}); next: tickercast backtest") from error
-    found = _forecast_table(backtest)
+    if comparison.scores.to_csv(index=False) != (report.folder / _SCORES).read_text():
+        return f"{_SCORES}, of the same forecasts"
+    return None
+
+
+def _difference(written: pa.Table, found: pa.Table) -> str | None:
+    """Return where a forecaster's rows first differ from those that were written."""
     keys = ["forecaster", "symbol", "origin", "horizon"]
     if written.num_rows != found.num_rows:
-        return f"{written.num_rows} forecasts were written, {found.num_rows} are found"
+        return f"{written.num_rows} forecasts of {found['forecaster'][0]} were written, {found.num_rows} are found"
     for column in (*keys, "outcome"):
         if not written[column].cast(pa.string()).equals(found[column].cast(pa.string())):
             return f"the column {column} of {_FORECASTS}"
     before, after = (table["values"].combine_chunks().flatten().to_numpy() for table in (written, found))
-    if (apart := np.flatnonzero(before != after)).size:
-        at = int(apart[0])
-        row = found.slice(at * found.num_rows // len(after), 1).select(keys).to_pylist()[0]
-        return (
-            f"the forecast of {row['forecaster']} for {row['symbol']} from {row['origin']}, {row['horizon']} ahead: "
-            f"{before[at]:.9g} was written, {after[at]:.9g} is found"
-        )
-    if comparison.scores.to_csv(index=False) != (report.folder / _SCORES).read_text():
-        return f"{_SCORES}, of the same forecasts"
-    return None
+    if not (apart := np.flatnonzero(before != after)).size:
+        return None
+    at = int(apart[0])
+    row = found.slice(at * found.num_rows // len(after), 1).select(keys).to_pylist()[0]
+    return (
+        f"the forecast of {row['forecaster']} for {row['symbol']} from {row['origin']}, {row['horizon']} ahead: "
+        f"{before[at]:.9g} was written, {after[at]:.9g} is found"
+    )

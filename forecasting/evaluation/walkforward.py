@@ -103,7 +103,10 @@ def walk_forward(
     series = {symbol: s for symbol, s in series.items() if symbol not in excluded}
     tasks = [_Task(forecaster, fold, series) for fold in folds for forecaster in forecasters]
     answers = _answers(tasks, workers or Workers(), parts, progress)
-    forecasts = {name: _joined(tasks[k :: len(names)], answers[k :: len(names)]) for k, name in enumerate(names)}
+    forecasts = {}
+    for k, name in enumerate(names):  # each answer is let go once it is joined
+        mine = range(k, len(tasks), len(names))
+        forecasts[name] = _joined([tasks[i] for i in mine], [answers.pop(i) for i in mine])
     under_test = forecasts[names[0]]
     horizons = range(1, next(iter(under_test.values())).values.shape[1] + 1)
     outcomes = {}
@@ -113,8 +116,8 @@ def walk_forward(
     return Backtest(folds, forecasts, outcomes, series, excluded)
 
 
-def _answers(tasks: Sequence[_Task], workers: Workers, parts: Path | None, progress: Progress) -> list[_Answer]:
-    """Return the answer to each task: kept from before, or worked out now."""
+def _answers(tasks: Sequence[_Task], workers: Workers, parts: Path | None, progress: Progress) -> dict[int, _Answer]:
+    """Return the answer to each task, by position: kept from before, or worked out now."""
     kept = {k: answer for k, task in enumerate(tasks) if (answer := _read_part(_part(parts, k, task), task))}
     missing = [k for k in range(len(tasks)) if k not in kept]
     whole = len(tasks) * _FINE
@@ -136,7 +139,7 @@ def _answers(tasks: Sequence[_Task], workers: Workers, parts: Path | None, progr
         if path := _part(parts, missing[i], tasks[missing[i]]):
             _write_part(path, answer)
         progress("backtest", len(kept) * _FINE, whole)
-    return [kept[k] for k in range(len(tasks))]
+    return kept
 
 
 def _forecast(task: _Task, progress: Progress) -> _Answer:

@@ -134,7 +134,7 @@ def test_a_repetition_is_the_same_to_the_last_bit_or_its_first_difference_is_nam
     assert f"the forecast of har for BBB from {origin}, 2 ahead: " in first_difference(saved, other, comparison)
     worse = replace(comparison, scores=comparison.scores.assign(rows=1))
     assert first_difference(saved, backtest, worse) == "scores.csv, of the same forecasts"
-    assert "forecasts were written" in first_difference(saved, make_backtest(("AAA",))[0], comparison)
+    assert "72 forecasts of network were written" in first_difference(saved, make_backtest(("AAA",))[0], comparison)
 
 
 def test_a_symbol_has_its_own_verdict_and_one_that_was_not_in_it_gets_the_pooled_one_and_is_told_so(made, saved):
