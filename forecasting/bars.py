@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import read_column
+from forecasting.currencies import currency_text, major_currency, minor_unit
 from forecasting.errors import BarsError, InvalidSymbol, UsageError
 from forecasting.events import EVENT_KINDS, split_factors, validate_events
 from forecasting.sessions import are_sessions, calendar_of, session_closes, session_numbers, time_zone_of
@@ -69,6 +70,21 @@ class Instrument:
     def embedded(self) -> bool:
         """Whether its history is fixed and ends in the past, so that every forecast of it is a replay."""
         return self.source in EMBEDDED_SOURCES
+
+    @property
+    def major_currency(self) -> str:
+        """The currency that `currency` is, or is a part of: GBP for GBp."""
+        return major_currency(self.currency)
+
+    @property
+    def minor_unit(self) -> int:
+        """How many of what prices are quoted in make one of the major currency: 100 for GBp, 1 for EUR."""
+        return minor_unit(self.currency)
+
+    @property
+    def currency_in_words(self) -> str:
+        """`currency` for reading, such as "GBp (pence, 1/100 GBP)"."""
+        return currency_text(self.currency)
 
     @classmethod
     def from_symbol(cls, symbol: str, source: str = "python") -> "Instrument":

@@ -15,6 +15,7 @@ from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
 
 _NOTHING = {"source": None, "bars": 0, "gaps": 0, "quarantined": 0}
+_FACTS = ("calendar", "currency", "major_currency", "minor_unit", "price_basis")
 
 
 def read_status(workspace: Workspace) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
 
 
 def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return per symbol its range, bars, gaps, quarantined sessions, last fetch and newest forecast.
+    """Return per symbol what it is, its range, bars, gaps, quarantined sessions, last fetch and newest forecast.
 
     A symbol that was asked for and of which nothing is stored has 0 bars.
     """
@@ -38,6 +39,7 @@ def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
     origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
     fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
     stored = {row["symbol"]: row for row in store.summary(gaps=True).to_dict("records")}
+    instruments = store.instruments()
     asked = {symbol for symbol in fetches if re.fullmatch(SYMBOL_RULE[1:-1], symbol)}  # a file may have other names
     rows = []
     for symbol in sorted(stored.keys() | asked):
@@ -46,6 +48,7 @@ def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
             {
                 "symbol": symbol,
                 "source": row["source"],
+                **{name: getattr(instruments.get(symbol), name, None) for name in _FACTS},
                 "first": str(row["first"].date()) if row["bars"] else None,
                 "last": str(row["last"].date()) if row["bars"] else None,
                 "bars": row["bars"],

@@ -24,6 +24,7 @@ from forecasting.restatements import BAR_KEY, EVENT_KEY, compare_history, fresh_
 from forecasting.sessions import missing_sessions
 from forecasting.tables import one_of
 
+_FROM_CURRENCY = ("major_currency", "minor_unit")  # written for other readers; here its code tells them
 _NO_SESSIONS = pd.DatetimeIndex([], dtype="datetime64[us]")
 
 
@@ -113,7 +114,7 @@ class PriceStore:
         }
         batch = {name: rows for name, rows in batch.items() if len(rows)}
         if batch or known | new != known:
-            facts = {symbol: vars(i) for symbol, i in sorted((known | new).items())}
+            facts = {symbol: _facts(i) for symbol, i in sorted((known | new).items())}
             self._journal.publish(batch, facts, known_at)
         return Appended(len(added), len(batch.get("quarantine", ())), restatements)
 
@@ -312,9 +313,17 @@ def _one_of(symbols: Sequence[str]) -> ds.Expression:
     return one_of("symbol", symbols, SCHEMAS["bars_1d"])
 
 
+def _facts(instrument: Instrument) -> dict[str, Any]:
+    """Return an instrument as JSON values."""
+    return {**vars(instrument), **{name: getattr(instrument, name) for name in _FROM_CURRENCY}}
+
+
 def _instruments(stored: Mapping[str, Any]) -> dict[str, Instrument]:
-    """Build instruments of JSON values; raises TypeError where they are not."""
-    return {symbol: Instrument(**values) for symbol, values in stored.items()}
+    """Build instruments of JSON values; raises TypeError or AttributeError where they are not."""
+    return {
+        symbol: Instrument(**{name: value for name, value in values.items() if name not in _FROM_CURRENCY})
+        for symbol, values in stored.items()
+    }
 
 
 def _require(symbols: Sequence[str], known: Collection[str]) -> None:

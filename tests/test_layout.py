@@ -12,7 +12,19 @@ ENGINE = ROOT / "forecasting"
 # lower floors first; a module imports from its own floor or below, never above
 FLOORS = [
     {"errors", "config"},
-    {"sessions", "columns", "events", "bars", "forecasts", "charts", "score_charts", "workspace", "tables", "universe"},
+    {
+        "sessions",
+        "currencies",
+        "columns",
+        "events",
+        "bars",
+        "forecasts",
+        "charts",
+        "score_charts",
+        "workspace",
+        "tables",
+        "universe",
+    },
     {"journal", "price_tables", "restatements"},
     {"store"},
     {"ingestion", "model"},

@@ -1,3 +1,4 @@
+import json
 import tempfile
 from pathlib import Path
 
@@ -117,6 +118,21 @@ def test_a_symbol_keeps_its_source(store):
     with pytest.raises(DataError, match="AAA is stored from sample, these bars are from yahoo: one source per symbol"):
         add(store, flat_bars("AAA", DAYS, [9.0, 9.0, 9.0]), TUESDAY, source="yahoo")
     assert closes(store) == [1.0, 2.0, 3.0]
+
+
+def test_an_instruments_minor_unit_is_stored_and_files_without_one_are_read(store, tmp_path):
+    pence = Instrument("VOD.L", "yahoo", "XLON", "GBp", "Europe/London")
+    bars = flat_bars("VOD.L", DAYS, [150.0, 151.0, 152.0])
+    store.append([pence], bars, no_events(), no_quarantine(), MONDAY)
+    path = tmp_path / "prices" / "instruments.json"
+    stored = json.loads(path.read_text())
+    facts = stored["instruments"]["VOD.L"]
+    assert (facts["currency"], facts["major_currency"], facts["minor_unit"]) == ("GBp", "GBP", 100)
+    assert store.instruments() == {"VOD.L": pence}
+    del facts["major_currency"], facts["minor_unit"]
+    path.write_text(json.dumps(stored))
+    (read,) = store.instruments().values()
+    assert (read.major_currency, read.minor_unit, read.currency_in_words) == ("GBP", 100, "GBp (pence, 1/100 GBP)")
 
 
 def test_quarantined_bars_are_kept_apart_with_their_rule(store):

@@ -102,9 +102,9 @@ def show_chart(issued: state.Issued, history: int) -> None:
     st.plotly_chart(figure, config={"displayModeBar": False}, key="fan")
     estimated = " Diamonds: the exchange has not published its holidays that far, so the date is estimated."
     st.caption(
-        f"Closing prices of {forecast.symbol} in {forecast.instrument.currency}, adjusted for splits, and its forecast "
-        f"for the next {sessions(forecast.horizon)}: the median, and the ranges meant to hold the close with 50%, 80% "
-        "and 90% probability. One place per session; weekends and holidays take none."
+        f"Closing prices of {forecast.symbol} in {forecast.instrument.currency_in_words}, adjusted for splits, and its "
+        f"forecast for the next {sessions(forecast.horizon)}: the median, and the ranges meant to hold the close with "
+        "50%, 80% and 90% probability. One place per session; weekends and holidays take none."
         + (estimated if forecast.estimated.any() else "")
     )
 
@@ -172,7 +172,8 @@ def show_quantiles(issued: state.Issued) -> None:
     }
     show_table(forecast.frame().reset_index().rename(columns=str), columns)
     st.caption(
-        f"Prices in {forecast.instrument.currency}; a column's heading is the chance of a close below its price."
+        f"Prices in {forecast.instrument.currency_in_words}; a column's heading is the chance of a close below its "
+        "price."
     )
     name = f"forecast-{forecast.symbol}-{forecast.origin:%Y-%m-%d}-{rows['model_id'].iloc[0]}"
     with st.container(horizontal=True):

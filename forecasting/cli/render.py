@@ -1,6 +1,6 @@
 """Results as text for people and as plain values for JSON."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from forecasting.bars import EMBEDDED_SOURCES
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
+from forecasting.currencies import currency_text
 from forecasting.evaluation.audit.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
@@ -21,6 +22,7 @@ from forecasting.steps import FetchReport, ForecastReport
 
 _BASIS_POINTS = 1e4
 _MOST_FINDINGS = 10  # shown of a symbol
+_MOST_SYMBOLS = 10  # named of those in one currency
 
 
 def _print(*parts: Any) -> None:
@@ -118,7 +120,7 @@ def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
                 prices = (f"{row[level]:,.2f}" if level in row else "" for level in levels)
                 table.add_row(str(row["horizon"]), day, *prices, f"{row['prob_up']:.0%}")
         _print(
-            f"\n{symbol}: last close {forecast.last_close:,.2f} {forecast.instrument.currency} on "
+            f"\n{symbol}: last close {forecast.last_close:,.2f} {forecast.instrument.currency_in_words} on "
             f"{forecast.origin.date()}; price quantiles"
             + (" (* the session is estimated)" if forecast.estimated.any() else ""),
             table,
@@ -175,6 +177,11 @@ def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
     for row in status["symbols"]:
         table.add_row(*("none" if row[c] is None else str(row[c]) for c in columns))
     _print(table, "", "gaps: sessions without any bar; held: sessions in quarantine (tickercast quality names both)")
+    symbols_in: dict[str, list[str]] = {}
+    for row in status["symbols"]:
+        if row["currency"]:
+            symbols_in.setdefault(row["currency"], []).append(row["symbol"])
+    _print(*(f"prices in {currency_text(code)}: {_few(symbols)}" for code, symbols in symbols_in.items()))
     _show_named("last fetch failed", {row["symbol"]: row["cause"] for row in status["symbols"] if row["cause"]})
     serves = {c["model_id"]: f", serves {c['universe']} since {c['at'][:16]} UTC" for c in status["champions"]}
     _print("", *(f"model {model_id}{serves.get(model_id, '')}" for model_id in status["models"]))
@@ -191,8 +198,8 @@ def show_quality(report: QualityReport, workspace: Path | None) -> None:
         found = f"{held['bars'].sum()} rows quarantined, {flags} flag{'' if flags == 1 else 's'}"
         days = f"{history['first']:%Y-%m-%d} to {history['last']:%Y-%m-%d}, " if history["bars"] else ""
         _print_unbroken(
-            f"{symbol}: {history['source']}, {history['calendar']}, {days}{history['bars']} bars, "
-            + (found if len(findings) else "nothing found")
+            f"{symbol}: {history['source']}, {history['calendar']}, {currency_text(history['currency'])}, "
+            f"{days}{history['bars']} bars, " + (found if len(findings) else "nothing found")
         )
         if len(findings):
             _show_findings(findings)
@@ -227,6 +234,12 @@ def _mending(symbol: str, source: str, rules: set[str], workspace: Path | None) 
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _few(symbols: Sequence[str]) -> str:
+    """Return symbols by name, of many the first and how many more there are."""
+    more = len(symbols) - _MOST_SYMBOLS
+    return ", ".join(symbols[:_MOST_SYMBOLS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _show_named(what: str, causes: Mapping[str, str]) -> None:

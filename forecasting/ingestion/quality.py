@@ -95,7 +95,8 @@ class QualityReport:
     Parameters
     ----------
     histories
-        A row per symbol: `symbol`, `source`, `calendar`, `first` and `last` session (NaT without bars), `bars`.
+        A row per symbol: `symbol`, `source`, `calendar`, `currency`, `first` and `last` session (NaT without
+        bars), `bars`.
     findings
         As of `check_quality`.
     """
@@ -138,13 +139,14 @@ def report_quality(store: PriceStore, symbols: Sequence[str] | None = None) -> Q
     for symbol, series in _read(store, wanted).items():
         first, last = (series.sessions[0], series.sessions[-1]) if len(series) else (pd.NaT, pd.NaT)
         instrument = series.instrument
-        histories.append((symbol, instrument.source, instrument.calendar, first, last, len(series)))
+        facts = (instrument.source, instrument.calendar, instrument.currency)
+        histories.append((symbol, *facts, first, last, len(series)))
         apart = held.get(symbol)
         if apart is not None:
             findings += [(symbol, "quarantined", *found) for found in _quarantined(series, apart)]
         sessions = None if apart is None else pd.DatetimeIndex(apart["session"])
         findings += [(symbol, "flag", *flag) for flag in _flags(series, sessions)]
-    columns = ["symbol", "source", "calendar", "first", "last", "bars"]
+    columns = ["symbol", "source", "calendar", "currency", "first", "last", "bars"]
     return QualityReport(pd.DataFrame(histories, columns=columns), _frame(findings))
 
 

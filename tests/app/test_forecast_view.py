@@ -80,6 +80,7 @@ def test_a_choice_is_written_to_the_url(open_app, filled):
     app.selectbox[0].set_value("VOD.L").run()
     assert app.query_params["symbol"] == "VOD.L"
     assert figure(app)["layout"]["yaxis"]["title"]["text"] == "Price (GBp)"
+    assert "Closing prices of VOD.L in GBp (pence, 1/100 GBP), adjusted for splits" in words(app)
 
 
 def test_an_unknown_symbol_in_the_url_is_named_and_another_is_shown(open_app, filled):

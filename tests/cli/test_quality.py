@@ -61,8 +61,8 @@ def test_people_read_a_headline_a_table_and_the_likely_causes(bad):
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
     days = f"{DAYS[0].date()} to {DAYS[-1].date()}"
-    assert f"BAD: files, XNYS, {days}, 294 bars, 4 rows quarantined, 5 flags" in text
-    assert f"GOOD: files, XNYS, {days}, 300 bars, nothing found" in text
+    assert f"BAD: files, XNYS, USD, {days}, 294 bars, 4 rows quarantined, 5 flags" in text
+    assert f"GOOD: files, XNYS, USD, {days}, 300 bars, nothing found" in text
     for rule in ("missed_split", "unit_error", "spike", "stale_run", "gap"):
         assert re.search(rf"^ *{rule} +\d{{4}}-\d\d-\d\d +\d{{4}}-\d\d-\d\d +\d+  \S", result.stdout, re.MULTILINE), (
             rule
