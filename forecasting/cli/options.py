@@ -71,7 +71,10 @@ Calendar = Annotated[
     typer.Option(help="Exchange calendar of the files, such as XNYS or 24/7; by default by symbol."),
 ]
 Currency = Annotated[
-    str | None, typer.Option(help="Money that the files' prices are in; USD if not stated.", show_default=False)
+    str | None,
+    typer.Option(
+        help="Money that the files' prices are in, such as EUR or GBp (pence); USD for US symbols.", show_default=False
+    ),
 ]
 DayFirst = Annotated[
     bool | None, typer.Option("--day-first/--month-first", help="How the files mean 02/03/2024.", show_default=False)

@@ -61,7 +61,7 @@ def fetch(
         if files is not None:
             one = wanted[0] if len(wanted) == 1 else None
             provider = FileProvider(
-                files, prices, one, currency=currency or "USD", calendar=calendar, day_first=day_first, decimal=decimal
+                files, prices, one, currency=currency, calendar=calendar, day_first=day_first, decimal=decimal
             )
         with shown_progress(as_json) as progress:
             report = fetch_prices(place, provider, wanted, progress, full=full)

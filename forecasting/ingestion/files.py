@@ -21,6 +21,7 @@ from forecasting.bars import (
     normalize_bars,
     validate_symbol,
 )
+from forecasting.currencies import currency_of
 from forecasting.errors import BarsError, DataError, InvalidSymbol, TickercastError, UsageError
 from forecasting.events import no_events, split_factors
 from forecasting.ingestion.layouts import FilePrices, read_prices
@@ -49,7 +50,8 @@ class FileProvider(Provider):
         The only symbol wanted; it also names a file that does not tell its own.
     currency, calendar
         Of every symbol: the money prices are quoted in (GBp is pence), and the exchange's calendar by its
-        name in `exchange_calendars` (24/7 for coins); None derives it from the symbol.
+        name in `exchange_calendars` (24/7 for coins); None derives it from the symbol. A symbol that does not
+        tell its money (`currency_of`) fails.
     day_first, decimal
         How dates such as 02/03/2024 and numbers such as 1,234 are meant; None lets each file decide.
 
@@ -75,7 +77,7 @@ class FileProvider(Provider):
         prices: str | None,
         symbol: str | None = None,
         *,
-        currency: str = "USD",
+        currency: str | None = None,
         calendar: str | None = None,
         day_first: bool | None = None,
         decimal: str | None = None,
@@ -122,6 +124,14 @@ class FileProvider(Provider):
     def _serve(self, request: FetchRequest) -> FetchResult:
         symbol = request.symbol
         prices = self._read(symbol)
+        calendar = self.calendar or calendar_of(symbol)
+        currency = self._currency or currency_of(symbol, calendar)
+        if currency is None:
+            cause = (
+                f"{self._path} does not tell in which money its prices of {symbol} are, which trades by {calendar}: "
+                f"outside the US it is not guessed; next: {symbol} with --currency, such as GBp (pence) or EUR"
+            )
+            return Failed(symbol, "unknown_currency", cause)
         bars, events = _as_traded(prices, self._prices)
         asked = [frame[frame["session"].between(request.first, request.last)] for frame in (bars, events)]
         if not len(asked[0]):
@@ -133,9 +143,7 @@ class FileProvider(Provider):
             return Failed(symbol, "no_data_in_range", cause)
         # split-adjusted prices whose splits the file tells are stored as traded
         stored = "traded" if self._prices == "split" and prices.tells_splits else self._prices
-        calendar = self.calendar or calendar_of(symbol)
-        zone = time_zone_of(calendar)
-        instrument = Instrument(symbol, self.source, calendar, self._currency, zone, price_basis=stored)
+        instrument = Instrument(symbol, self.source, calendar, currency, time_zone_of(calendar), price_basis=stored)
         return Fetched(instrument, *asked)
 
     def read(self, symbol: str) -> pd.DataFrame:

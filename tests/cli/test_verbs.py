@@ -130,7 +130,11 @@ def test_status_shows_prices_models_and_forecasts(filled):
     assert [s["symbol"] for s in values["symbols"]] == ["SYN1", "SYN2"]
     assert values["symbols"][0]["last"] == values["symbols"][0]["last_forecast_from"] == "2018-12-31"
     assert values["champions"][0]["universe"] == "SYN1,SYN2"
-    assert "SYN1" in filled("status").stdout
+    facts = ("currency", "major_currency", "minor_unit", "calendar", "price_basis")
+    assert [values["symbols"][0][name] for name in facts] == ["USD", "USD", 1, "XNYS", "traded"]
+    shown = filled("status").stdout
+    assert "prices in USD: SYN1, SYN2\n" in shown
+    assert max(map(len, shown.split("model ")[0].splitlines()[1:])) <= 80
 
 
 def test_status_of_nothing_says_what_fills_it_and_creates_nothing(tickercast):
@@ -389,6 +393,23 @@ def test_what_a_stored_symbol_is_cannot_be_changed_by_the_way(tickercast, tmp_pa
         assert result.exit_code == 1
         assert name in result.stderr
     assert PriceStore(tickercast.workspace / "prices").instruments()["AAA"].currency == "EUR"
+
+
+def test_the_money_of_a_symbol_outside_the_united_states_is_asked_for_and_told_in_words(tickercast, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name in ("AAA", "VOD.L"):
+        sample_file(folder / f"{name}.csv")
+    files = ["fetch", "--files", str(folder), "--prices", "split"]
+    result, values = tickercast.json(*files)
+    assert (result.exit_code, values["symbols"]) == (3, ["AAA"])
+    assert values["failures"]["VOD.L"]["kind"] == "unknown_currency"
+    assert re.search(r"XLON.* not guessed; next: .*VOD\.L.*--currency", values["failures"]["VOD.L"]["cause"])
+    assert tickercast("fetch", "VOD.L", *files[1:], "--currency", "GBp").exit_code == 0
+    shown = tickercast("status").stdout
+    assert "prices in USD: AAA\n" in shown
+    assert "prices in GBp (pence, 1/100 GBP): VOD.L\n" in shown
+    assert "VOD.L: files, XLON, GBp (pence, 1/100 GBP), 2019-01-02 to" in tickercast("quality").stdout
 
 
 def test_dates_that_have_not_come_are_held_back_by_name(tickercast, tmp_path):

@@ -401,6 +401,29 @@ def test_the_instrument_says_what_was_stated(tmp_path):
         FileProvider(tmp_path / "BTC.csv", "split", calendar="NOPE")
 
 
+@pytest.mark.parametrize(
+    ("symbol", "calendar", "currency"),
+    [
+        ("AAA", None, "USD"), ("AAPL.US", None, "USD"), ("^GSPC", None, "USD"), ("CL=F", None, "USD"),
+        ("WTI", "CMES", "USD"), ("AAA", "NYSE", "USD"), ("BTC-USD", None, "USD"), ("ETH-BTC", None, "BTC"),
+        ("EURUSD=X", None, "USD"), ("JPY=X", None, "JPY"),
+        ("VOD.L", None, None), ("^FTSE", None, None), ("7203.T", None, None), ("WIG20", "XWAR", None),
+        ("SHOP.TO", None, None), ("BTC", "24/7", None),
+    ],
+)  # fmt: skip
+def test_the_money_is_stated_or_told_by_the_symbol_or_asked_for(tmp_path, symbol, calendar, currency):
+    path = made(tmp_path, YAHOO, "prices.csv")
+    request = FetchRequest(symbol, *ALWAYS)
+    result = FileProvider(path, "split", symbol, calendar=calendar).fetch(request)
+    if currency is None:
+        assert (result.symbol, result.kind) == (symbol, "unknown_currency")
+        assert "not guessed; next: " in result.cause
+    else:
+        assert result.instrument.currency == currency
+    stated = FileProvider(path, "split", symbol, calendar=calendar, currency="GBp").fetch(request)
+    assert (stated.instrument.currency, stated.instrument.minor_unit) == ("GBp", 100)
+
+
 def test_a_surprise_is_a_failure_and_no_exception(tmp_path, monkeypatch):
     made(tmp_path, YAHOO)
     provider = FileProvider(tmp_path, "split")
@@ -502,7 +525,7 @@ WHAT_RECORDED_FILES_SAY = {
 @pytest.mark.parametrize("name", WHAT_RECORDED_FILES_SAY)
 def test_recorded_files_say_what_they_say(name):
     symbol, count, first, last, first_close, last_close, rules = WHAT_RECORDED_FILES_SAY[name]
-    found = fetched(RECORDED / name, symbol=symbol)
+    found = fetched(RECORDED / name, symbol=symbol, currency="USD")
     bars = normalize_bars(found.bars)
     assert len(bars) == count
     assert [bars["session"].iloc[i].date().isoformat() for i in (0, -1)] == [first, last]
@@ -520,7 +543,7 @@ def test_apples_dividends_are_as_paid_though_the_file_has_them_split_adjusted():
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="needs the recorded files")
 def test_coins_side_by_side_have_bars_from_their_own_first_day_on_every_day():
-    provider = FileProvider(RECORDED / "bitstamp-wide.csv", "traded", calendar="24/7")
+    provider = FileProvider(RECORDED / "bitstamp-wide.csv", "traded", calendar="24/7", currency="USD")
     counts = {}
     for symbol in provider.symbols:
         bars = provider.fetch(FetchRequest(symbol, *ALWAYS)).bars
