@@ -188,6 +188,11 @@ class PriceSeries:
         return np.where(ahead >= 0, closes[ahead], np.datetime64("NaT"))
 
 
+def all_dates(series: Mapping[str, PriceSeries]) -> pd.DatetimeIndex:
+    """Return every date on which any of the series has a bar, ascending."""
+    return pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
+
+
 def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame in canonical form: columns, dtypes and order; values are not judged.
 

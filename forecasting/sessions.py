@@ -7,6 +7,7 @@ the exchange's own week: Sunday to Thursday in Riyadh, every day for a coin.
 """
 
 import re
+from bisect import bisect_right
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -179,6 +180,15 @@ def session_closes(calendar: str, sessions: pd.DatetimeIndex) -> pd.DatetimeInde
     closes = pd.DatetimeIndex(_closes(calendar).reindex(sessions)).as_unit("us")
     midnights = (sessions + pd.Timedelta(days=1)).tz_localize("UTC").as_unit("us")
     return closes.where(closes.notna(), midnights)
+
+
+def count_closed(calendar: str, sessions: pd.DatetimeIndex, instant: pd.Timestamp) -> int:
+    """Return how many of ascending sessions have closed by a UTC instant, that instant included.
+
+    >>> count_closed("XNYS", pd.DatetimeIndex(["2019-01-02", "2019-01-03"]), pd.Timestamp("2019-01-02 21:00", tz="UTC"))
+    1
+    """
+    return bisect_right(sessions, instant, key=lambda session: session_close(calendar, session))
 
 
 def session_open(calendar: str, session: pd.Timestamp) -> pd.Timestamp:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from forecasting.bars import PriceSeries
+from forecasting.bars import PriceSeries, all_dates
 from forecasting.config import CalibrationConfig, Progress, no_progress
 from forecasting.errors import TooFewBars, UsageError
 from forecasting.evaluation.histories import readable_part, require_fitted, to_rolling
@@ -51,7 +51,7 @@ class Calibrated:
         TooFewBars
             The histories hold no session before the kept-out part.
         """
-        dates = pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
+        dates = all_dates(series)
         if len(dates) <= self.config.sessions:
             raise TooFewBars(
                 f"the histories span {len(dates)} sessions, of which {self.name} keeps the last "

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from forecasting.bars import PriceSeries
+from forecasting.bars import PriceSeries, all_dates
 from forecasting.config import BacktestConfig, Progress, no_progress
 from forecasting.errors import DataError, TooFewBars, UsageError
 from forecasting.evaluation.folds import Fold, make_folds
@@ -96,7 +96,7 @@ def walk_forward(
     names = [forecaster.name for forecaster in forecasters]
     if len(set(names)) < len(names):
         raise UsageError(f"forecasters {', '.join(names)}: scores are kept by name, so each needs its own")
-    folds = make_folds((day for s in series.values() for day in s.sessions), config)
+    folds = make_folds(all_dates(series), config)
     excluded = _excluded(series, folds, max(f.needs for f in forecasters))
     if len(excluded) == len(series):
         raise TooFewBars("; ".join(excluded.values()) + "; next: fewer --test-sessions, or a longer history")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forecasting.bars import PriceSeries
+from forecasting.bars import PriceSeries, all_dates
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
 from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
@@ -18,7 +18,7 @@ from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.model.training import Epoch, one_thread, train_network
 from forecasting.model.windows import TrainingSet, make_training_set, standardize
-from forecasting.sessions import session_close
+from forecasting.sessions import count_closed
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class RNNForecaster:
         history = train_network(
             network, data, torch.tensor(recipe.levels, dtype=torch.float32), recipe.training, progress
         )
-        dates = _dates_of(s.sessions for s in series.values())
+        dates = all_dates(series)
         self._model = FittedModel(
             network,
             data.mean,
@@ -135,7 +135,7 @@ class RNNForecaster:
         return make_training_set(universe, report_horizons(self.recipe.horizon), self.recipe.training.window)
 
     def _trained_until(self, series: Mapping[str, PriceSeries]) -> pd.Timestamp:
-        dates, kept_out = _dates_of(s.sessions for s in series.values()), self.recipe.calibration.sessions
+        dates, kept_out = all_dates(series), self.recipe.calibration.sessions
         if len(dates) <= kept_out:
             raise TooFewBars(
                 f"the histories span {len(dates)} sessions, of which the last {kept_out} are kept out of training for "
@@ -254,12 +254,5 @@ def _dates_of(sessions: Iterable[pd.DatetimeIndex]) -> pd.DatetimeIndex:
 
 def _closed_by(series: PriceSeries, as_of: pd.Timestamp) -> PriceSeries:
     """Cut a series after the last session closed by a UTC instant."""
-    bars, void = (_count_closed(series.instrument.calendar, days, as_of) for days in (series.sessions, series.void))
+    bars, void = (count_closed(series.instrument.calendar, days, as_of) for days in (series.sessions, series.void))
     return replace(series, bars=series.bars.iloc[:bars], void=series.void[:void])
-
-
-def _count_closed(calendar: str, sessions: pd.DatetimeIndex, as_of: pd.Timestamp) -> int:
-    count = len(sessions)
-    while count and session_close(calendar, sessions[count - 1]) > as_of:
-        count -= 1
-    return count

@@ -4,7 +4,6 @@ The future of an instant is every bar whose session closes after it, decided bar
 calendar: of one date, New York's bar is the future of Tokyo's. Of a store, it is every row that was known later.
 """
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ import pandas as pd
 from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, PriceSeries
 from forecasting.config import MAX_HORIZON
 from forecasting.events import EVENT_COLUMNS
-from forecasting.sessions import session_close, target_session, target_sessions
+from forecasting.sessions import count_closed, target_session, target_sessions
 from forecasting.store import PriceStore
 
 COPIES = ("replaced", "removed", "appended")
@@ -22,15 +21,6 @@ COPIES = ("replaced", "removed", "appended")
 
 _SPREAD = 0.1  # standard deviation of the noise in log prices: ten calm days in one
 _DAY = pd.Timedelta(days=1)
-
-
-def count_closed(calendar: str, sessions: pd.DatetimeIndex, instant: pd.Timestamp) -> int:
-    """Return how many of ascending sessions have closed by a UTC instant, that instant included.
-
-    >>> count_closed("XNYS", pd.DatetimeIndex(["2019-01-02", "2019-01-03"]), pd.Timestamp("2019-01-02 21:00", tz="UTC"))
-    1
-    """
-    return bisect_right(sessions, instant, key=lambda session: session_close(calendar, session))
 
 
 def alter_future(

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from forecasting.bars import all_dates
 from forecasting.config import BacktestConfig, Progress, no_progress
 from forecasting.evaluation.audit.futures import COPIES, alter_future, restate_store
 from forecasting.evaluation.audit.origins import (
     Series,
-    all_dates,
     choose_usable,
     first_closes,
     only_fold,

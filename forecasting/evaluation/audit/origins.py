@@ -5,19 +5,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from forecasting.bars import PriceSeries
+from forecasting.bars import PriceSeries, all_dates
 from forecasting.config import BacktestConfig
 from forecasting.errors import TooFewBars
-from forecasting.evaluation.audit.futures import count_closed
 from forecasting.evaluation.folds import Fold, make_folds
-from forecasting.sessions import session_close
+from forecasting.sessions import count_closed, session_close
 
 Series = Mapping[str, PriceSeries]
-
-
-def all_dates(series: Series) -> pd.DatetimeIndex:
-    """Return every date on which any symbol has a bar, ascending."""
-    return pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
 
 
 def only_fold(series: Series, first: pd.Timestamp) -> Fold:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.config import report_horizons
-from forecasting.evaluation.audit.futures import count_closed
 from forecasting.forecasts import Forecaster, RollingForecast
 from forecasting.model.forecaster import RNNForecaster
+from forecasting.sessions import count_closed
 
 STAGES = (
     "prices",
