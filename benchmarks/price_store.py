@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from forecasting.bars import BAR_COLUMNS, Instrument
+from forecasting.bars import BAR_COLUMNS
 from forecasting.events import no_events
+from forecasting.instruments import Instrument
 from forecasting.sessions import calendar_sessions
 from forecasting.store import PriceStore
 

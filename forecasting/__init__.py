@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "forecasting.bars": ["Instrument", "PriceSeries", "make_series", "normalize_bars", "validate_bars"],
+    "forecasting.bars": ["PriceSeries", "make_series", "normalize_bars", "validate_bars"],
     "forecasting.charts": ["forecast_figure", "price_text"],
     "forecasting.config": [
         "LEVELS",
@@ -32,6 +32,7 @@ _HOMES = {
     "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
     "forecasting.ingestion.files": ["FileProvider", "read_bars"],
     "forecasting.ingestion.quality": ["check_quality"],
+    "forecasting.instruments": ["Instrument"],
     "forecasting.jobs": [
         "audit_model",
         "backtest_model",

@@ -1,4 +1,4 @@
-"""The canonical price data every part shares: instruments, bars, events, and one symbol's price series.
+"""The canonical price data every part shares: bars, events, and one symbol's price series.
 
 A bar is one session's open, high, low, close and volume. The canonical frame of bars has the columns
 `BAR_COLUMNS`, one row per (symbol, session), ascending; sessions are tz-naive `datetime64[us]`, the
@@ -7,7 +7,6 @@ Events (splits and dividends, `forecasting.events`) are kept beside them and app
 `adjust_bars`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,81 +15,13 @@ import numpy as np
 import pandas as pd
 
 from forecasting.columns import read_column
-from forecasting.currencies import currency_text, major_currency, minor_unit
-from forecasting.errors import BarsError, InvalidSymbol, UsageError
+from forecasting.errors import BarsError, UsageError
 from forecasting.events import EVENT_KINDS, split_factors, validate_events
-from forecasting.sessions import are_sessions, calendar_of, session_closes, session_numbers, time_zone_of
+from forecasting.instruments import Instrument
+from forecasting.sessions import are_sessions, session_closes, session_numbers
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
 BAR_COLUMNS = ["symbol", "session", *PRICE_COLUMNS, "volume"]
-
-EMBEDDED_SOURCES = ("sample", "synthetic")
-SYMBOL_RULE = r"^\^?[A-Z0-9][A-Z0-9.&=\-]{0,19}$"
-
-
-def validate_symbol(symbol: str) -> str:
-    """Return the symbol, or raise `InvalidSymbol` with the rule.
-
-    >>> validate_symbol("^GSPC")
-    '^GSPC'
-    """
-    if not re.fullmatch(SYMBOL_RULE[1:-1], symbol):
-        raise InvalidSymbol(
-            f"symbol {symbol[:40]!r}: a symbol is 1 to 20 of A-Z 0-9 . & = - (a leading ^ for an index); "
-            "next: check its spelling at your source, for example AAPL, VOD.L, ^GSPC or BTC-USD"
-        )
-    return symbol
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """What a symbol is: where it trades and in which money its prices are.
-
-    Parameters
-    ----------
-    symbol, source
-        One source per symbol and workspace.
-    calendar
-        Name of the exchange's calendar in `exchange_calendars`.
-    currency
-        Code of the money prices are quoted in, as the source gives it (GBp is pence).
-    price_basis
-        What the stored prices are: `traded`; or `split` or `total` where a file said that its prices are
-        adjusted and did not tell its splits.
-    """
-
-    symbol: str
-    source: str
-    calendar: str
-    currency: str = "USD"
-    time_zone: str = "America/New_York"
-    price_basis: str = "traded"
-
-    @property
-    def embedded(self) -> bool:
-        """Whether its history is fixed and ends in the past, so that every forecast of it is a replay."""
-        return self.source in EMBEDDED_SOURCES
-
-    @property
-    def major_currency(self) -> str:
-        """The currency that `currency` is, or is a part of: GBP for GBp."""
-        return major_currency(self.currency)
-
-    @property
-    def minor_unit(self) -> int:
-        """How many of what prices are quoted in make one of the major currency: 100 for GBp, 1 for EUR."""
-        return minor_unit(self.currency)
-
-    @property
-    def currency_in_words(self) -> str:
-        """`currency` for reading, such as "GBp (pence, 1/100 GBP)"."""
-        return currency_text(self.currency)
-
-    @classmethod
-    def from_symbol(cls, symbol: str, source: str = "python") -> "Instrument":
-        """Return the instrument that a symbol's suffix suggests, in US dollars."""
-        calendar = calendar_of(validate_symbol(symbol))
-        return cls(symbol, source, calendar, time_zone=time_zone_of(calendar))
 
 
 @dataclass(frozen=True)

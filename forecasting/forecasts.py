@@ -12,9 +12,10 @@ from typing import Protocol, Self
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
 from forecasting.config import Progress, no_progress
 from forecasting.errors import DataError, UsageError
+from forecasting.instruments import Instrument
 from forecasting.sessions import target_sessions
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecasting.bars import Instrument
 from forecasting.errors import DataError
 from forecasting.forecasts import Forecast
+from forecasting.instruments import Instrument
 from forecasting.sessions import session_close, session_open
 from forecasting.tables import append_rows, read_rows
 

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from forecasting.bars import SYMBOL_RULE
 from forecasting.errors import DataError
 from forecasting.evaluation.report import list_backtests, load_report
+from forecasting.instruments import SYMBOL_RULE
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import MANIFEST
 from forecasting.registry import Registry

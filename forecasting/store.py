@@ -5,26 +5,25 @@ a row of NaN; reading takes, per key, the latest row known at `as_of`. Prices ar
 dividends only when they are read.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from forecasting.bars import BAR_COLUMNS, Instrument, PriceSeries, adjust_bars, validate_symbol
+from forecasting.bars import BAR_COLUMNS, PriceSeries, adjust_bars
 from forecasting.errors import DataError, UsageError
 from forecasting.events import split_factors
+from forecasting.instruments import Instrument, instrument_facts, read_instruments, require_same_kind, validate_symbol
 from forecasting.journal import KNOWN_AT, Journal, newest
 from forecasting.price_tables import FETCH_COLUMNS, SCHEMAS, SESSION_TYPE
 from forecasting.restatements import BAR_KEY, EVENT_KEY, compare_history, fresh_rows
 from forecasting.sessions import missing_sessions
 from forecasting.tables import one_of
 
-_FROM_CURRENCY = ("major_currency", "minor_unit")  # written for other readers; here its code tells them
 _NO_SESSIONS = pd.DatetimeIndex([], dtype="datetime64[us]")
 
 
@@ -58,7 +57,7 @@ class PriceStore:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._journal = Journal(Path(root), SCHEMAS, "instruments", _instruments)
+        self._journal = Journal(Path(root), SCHEMAS, "instruments", read_instruments)
 
     def instruments(self) -> dict[str, Instrument]:
         """Return the stored instruments by symbol."""
@@ -101,7 +100,7 @@ class PriceStore:
         published, new = self._journal.published(), {i.symbol: i for i in instruments}
         known: dict[str, Instrument] = dict(published.facts)
         for symbol in known.keys() & new.keys():
-            _require_same_kind(known[symbol], new[symbol])
+            require_same_kind(known[symbol], new[symbol])
         added, told, restatements = self._changes((bars, events, quarantined), whole)
         held = self._all("quarantine", list(new))
         # bars after their events, for those who read a table without looking at `known_until`
@@ -114,7 +113,7 @@ class PriceStore:
         }
         batch = {name: rows for name, rows in batch.items() if len(rows)}
         if batch or known | new != known:
-            facts = {symbol: _facts(i) for symbol, i in sorted((known | new).items())}
+            facts = {symbol: instrument_facts(i) for symbol, i in sorted((known | new).items())}
             self._journal.publish(batch, facts, known_at)
         return Appended(len(added), len(batch.get("quarantine", ())), restatements)
 
@@ -313,36 +312,10 @@ def _one_of(symbols: Sequence[str]) -> ds.Expression:
     return one_of("symbol", symbols, SCHEMAS["bars_1d"])
 
 
-def _facts(instrument: Instrument) -> dict[str, Any]:
-    """Return an instrument as JSON values."""
-    return {**vars(instrument), **{name: getattr(instrument, name) for name in _FROM_CURRENCY}}
-
-
-def _instruments(stored: Mapping[str, Any]) -> dict[str, Instrument]:
-    """Build instruments of JSON values; raises TypeError or AttributeError where they are not."""
-    return {
-        symbol: Instrument(**{name: value for name, value in values.items() if name not in _FROM_CURRENCY})
-        for symbol, values in stored.items()
-    }
-
-
 def _require(symbols: Sequence[str], known: Collection[str]) -> None:
     missing = [s for s in symbols if validate_symbol(s) not in known]
     if missing:
         raise DataError(
             f"no prices of {', '.join(missing)} in the workspace, which holds {', '.join(known) or 'none'}; next: "
             f"tickercast fetch {' '.join(missing)}"
-        )
-
-
-def _require_same_kind(known: Instrument, new: Instrument) -> None:
-    if known.price_basis != new.price_basis:
-        raise DataError(
-            f"{new.symbol} is stored with {known.price_basis} prices, these are {new.price_basis}: one price basis "
-            "per symbol and workspace; next: choose another --workspace"
-        )
-    if known.source != new.source:
-        raise DataError(
-            f"{new.symbol} is stored from {known.source}, these bars are from {new.source}: one source per symbol "
-            "and workspace; next: choose another --workspace"
         )

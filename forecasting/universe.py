@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecasting.bars import validate_symbol
 from forecasting.errors import UsageError
+from forecasting.instruments import validate_symbol
 
 _SHORT = 4  # symbols that still make a readable name
 

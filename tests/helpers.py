@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, Instrument, PriceSeries, normalize_bars
+from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, PriceSeries, normalize_bars
 from forecasting.config import LEVELS
 from forecasting.events import no_events
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.synthetic import make_market
+from forecasting.instruments import Instrument
 from forecasting.sessions import calendar_sessions, target_sessions
 
 

@@ -10,17 +10,16 @@ from hypothesis import strategies as st
 
 from forecasting.bars import (
     BAR_COLUMNS,
-    Instrument,
     PriceSeries,
     adjust_bars,
     broken_rules,
     make_series,
     normalize_bars,
     validate_bars,
-    validate_symbol,
 )
 from forecasting.errors import BarsError, InvalidSymbol, UsageError
 from forecasting.events import no_events, split_factors, validate_events
+from forecasting.instruments import Instrument, validate_symbol
 
 
 @pytest.mark.parametrize("symbol", ["A", "AAPL", "BRK-B", "VOD.L", "^GSPC", "EURUSD=X", "S&P", "0700.HK", "A" * 20])

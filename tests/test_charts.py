@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
 from forecasting.charts import forecast_figure, price_text
 from forecasting.config import LEVELS
 from forecasting.forecasts import Forecast
+from forecasting.instruments import Instrument
 from forecasting.sessions import calendar_sessions, target_sessions
 
 ORIGIN = pd.Timestamp("2018-12-31")

@@ -17,6 +17,7 @@ FLOORS = [
         "currencies",
         "columns",
         "events",
+        "instruments",
         "bars",
         "forecasts",
         "charts",

@@ -10,9 +10,10 @@ from helpers import events_of, flat_bars, no_quarantine, sessions_until, utc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.bars import Instrument, normalize_bars
+from forecasting.bars import normalize_bars
 from forecasting.errors import DataError, InvalidSymbol, UsageError
 from forecasting.events import no_events
+from forecasting.instruments import Instrument
 from forecasting.store import PriceStore
 
 MONDAY, TUESDAY, WEDNESDAY = (utc(f"2019-01-{d} 22:00") for d in (7, 8, 9))

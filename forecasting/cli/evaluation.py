@@ -81,10 +81,10 @@ def backtest(
 
         with shown_progress(as_json) as progress:
             report = backtest_model(place, chosen, recipe, config, progress, baselines=baselines, workers=workers)
-        from forecasting.cli import render
+        from forecasting.cli import render, values
 
         if as_json:
-            show_json(render.backtest_values(report))
+            show_json(values.backtest_values(report))
         else:
             render.show_backtest(report)
             render.show_files([report.page])
@@ -127,10 +127,10 @@ def audit(
 
         with shown_progress(as_json) as progress:
             report = audit_model(place, chosen.symbols if chosen else (), model, seed, progress)
-        from forecasting.cli import render
+        from forecasting.cli import render, values
 
         if as_json:
-            show_json(render.audit_values(report))
+            show_json(values.audit_values(report))
         else:
             render.show_audit(report)
         if report.leak:

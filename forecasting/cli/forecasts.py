@@ -33,10 +33,10 @@ def forecast(
         from forecasting.jobs import issue_forecasts
 
         report = issue_forecasts(place, chosen.symbols if chosen else (), model)
-        from forecasting.cli import render
+        from forecasting.cli import render, values
 
         if as_json:
-            show_json(render.issue_values(report))
+            show_json(values.issue_values(report))
         else:
             render.show_issue(report)
         exit_if_partly(report.failures or report.stale)

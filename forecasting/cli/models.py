@@ -47,10 +47,10 @@ def run(
 
         with shown_progress(as_json) as progress:
             report = run_job(place, source, chosen, recipe, config, progress)
-        from forecasting.cli import render
+        from forecasting.cli import render, values
 
         if as_json:
-            show_json(render.run_values(report))
+            show_json(values.run_values(report))
         else:
             render.show_run(report, workspace)
         exit_if_partly(report.fetched.failures or report.issued.failures or report.issued.stale)

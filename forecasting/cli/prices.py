@@ -65,10 +65,10 @@ def fetch(
             )
         with shown_progress(as_json) as progress:
             report = fetch_prices(place, provider, wanted, progress, full=full)
-        from forecasting.cli import render
+        from forecasting.cli import render, values
 
         if as_json:
-            show_json(render.fetch_values(report))
+            show_json(values.fetch_values(report))
         else:
             render.show_fetch(report)
             if report.added or report.quarantined:
@@ -95,10 +95,10 @@ def quality(
         from forecasting.store import PriceStore
 
         report = report_quality(PriceStore(place.prices), chosen.symbols)
-        from forecasting.cli import render
+        from forecasting.cli import render, values
 
         if as_json:
-            show_json(render.quality_values(report))
+            show_json(values.quality_values(report))
         else:
             render.show_quality(report, workspace)
 
@@ -109,10 +109,10 @@ def status(workspace: WorkspaceOption = None, as_json: JsonOption = False, verbo
         place = open_workspace(workspace)
         from forecasting.status import read_status
 
-        values = read_status(place)
+        found = read_status(place)
         from forecasting.cli import render
 
         if as_json:
-            show_json(values)
+            show_json(found)
         else:
-            render.show_status(values, workspace)
+            render.show_status(found, workspace)

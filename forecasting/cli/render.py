@@ -1,4 +1,4 @@
-"""Results as text for people and as plain values for JSON."""
+"""Results as text for people."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,15 +8,15 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from forecasting.bars import EMBEDDED_SOURCES
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
 from forecasting.currencies import currency_text
-from forecasting.evaluation.audit.leakage import AuditReport, Leak
+from forecasting.evaluation.audit.leakage import AuditReport
 from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
+from forecasting.instruments import EMBEDDED_SOURCES
 from forecasting.jobs import RunReport
 from forecasting.steps import FetchReport, ForecastReport
 
@@ -245,111 +245,3 @@ def _few(symbols: Sequence[str]) -> str:
 def _show_named(what: str, causes: Mapping[str, str]) -> None:
     for symbol, cause in causes.items():
         _print(f"{what}: {symbol}: {cause}")
-
-
-def fetch_values(report: FetchReport) -> dict[str, Any]:
-    """Return a fetch as JSON values."""
-    return {
-        "symbols": list(report.symbols),
-        "current": list(report.current),
-        "added": report.added,
-        "quarantined": report.quarantined,
-        "restated": dict(report.restated),
-        "failures": {symbol: {"kind": f.kind, "cause": f.cause} for symbol, f in report.failures.items()},
-        "retry_at": report.retry_at and report.retry_at.isoformat(),
-    }
-
-
-def quality_values(report: QualityReport) -> list[dict[str, Any]]:
-    """Return the findings as JSON values, dates as ISO 8601."""
-    days = {end: report.findings[end].dt.strftime("%Y-%m-%d") for end in ("first", "last")}
-    return report.findings.assign(**days).to_dict("records")
-
-
-def backtest_values(report: BacktestReport) -> dict[str, Any]:
-    """Return a backtest as JSON values."""
-    verdicts = [{"horizon": v.horizon, "verdict": v.word, "sentence": v.sentence} for v in report.verdicts()]
-    return {
-        "backtest_id": report.backtest_id,
-        "universe": list(report.universe),
-        "excluded": dict(report.excluded),
-        "test_first": report.test_first,
-        "test_last": report.test_last,
-        "scores": report.scores.to_dict("records"),
-        "verdicts": verdicts,
-        "summary": report.summary(),
-        "alarms": list(report.alarms),
-        "report": str(report.page),
-    }
-
-
-def audit_values(report: AuditReport) -> dict[str, Any]:
-    """Return an audit as JSON values; a check without a leak has null there."""
-    checks = [
-        {
-            "name": check.name,
-            "origins": [instant.isoformat() for instant in check.instants],
-            "futures": check.copies,
-            "values": check.values,
-            "leak": check.leak and _leak_values(check.leak),
-        }
-        for check in report.checks
-    ]
-    return {
-        "subject": report.subject,
-        "symbols": list(report.symbols),
-        "left_out": dict(report.left_out),
-        "checks": checks,
-        "summary": report.summary(),
-    }
-
-
-def _leak_values(leak: Leak) -> dict[str, Any]:
-    found = leak.difference
-    return {
-        "stage": found.stage,
-        "symbol": found.symbol or None,
-        "session": found.session and str(found.session.date()),
-        "what": found.what,
-        "before": found.before,
-        "after": found.after,
-        "future_of": leak.instant.isoformat(),
-        "future_was": leak.how,
-        "sentence": leak.sentence,
-    }
-
-
-def issue_values(report: ForecastReport) -> dict[str, Any]:
-    """Return issued forecasts as JSON values."""
-    return {
-        "model_id": report.model_id,
-        "forecasts": {symbol: forecast_values(f) for symbol, f in report.forecasts.items()},
-        "ledger_rows": report.rows,
-        "files": [str(path) for path in report.files],
-        "failures": dict(report.failures),
-        "stale": dict(report.stale),
-    }
-
-
-def forecast_values(forecast: Forecast) -> dict[str, Any]:
-    """Return one forecast as JSON values: price quantiles by target session."""
-    frame: pd.DataFrame = forecast.frame().reset_index()
-    frame["target_session"] = frame["target_session"].dt.strftime("%Y-%m-%d")
-    return {
-        "origin": str(forecast.origin.date()),
-        "last_close": forecast.last_close,
-        "currency": forecast.instrument.currency,
-        "sessions": frame.rename(columns=str).to_dict("records"),
-    }
-
-
-def run_values(report: RunReport) -> dict[str, Any]:
-    """Return the main job as JSON values."""
-    return {
-        "universe": report.universe.name,
-        "symbols": list(report.universe.symbols),
-        "model_id": report.model_id,
-        "fetch": fetch_values(report.fetched),
-        "backtest": backtest_values(report.backtest),
-        "forecast": issue_values(report.issued),
-    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from forecasting.bars import BAR_COLUMNS, Instrument, normalize_bars, validate_symbol
+from forecasting.bars import BAR_COLUMNS, normalize_bars
 from forecasting.config import Progress, no_progress
 from forecasting.errors import DataError, FetchError, UsageError
 from forecasting.events import no_events
@@ -15,6 +15,7 @@ from forecasting.ingestion.provider import Failed, FetchRequest, Provider
 from forecasting.ingestion.sample import SampleProvider
 from forecasting.ingestion.synthetic import SyntheticProvider
 from forecasting.ingestion.yahoo import YahooProvider
+from forecasting.instruments import Instrument, validate_symbol
 from forecasting.restatements import disagreeing
 from forecasting.sessions import calendar_of, last_complete_session
 from forecasting.store import PriceStore

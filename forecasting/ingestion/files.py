@@ -12,21 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import (
-    BAR_COLUMNS,
-    PRICE_COLUMNS,
-    SYMBOL_RULE,
-    Instrument,
-    adjust_bars,
-    normalize_bars,
-    validate_symbol,
-)
+from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, adjust_bars, normalize_bars
 from forecasting.currencies import currency_of
 from forecasting.errors import BarsError, DataError, InvalidSymbol, TickercastError, UsageError
 from forecasting.events import no_events, split_factors
 from forecasting.ingestion.layouts import FilePrices, read_prices
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.ingestion.tabular import reading
+from forecasting.instruments import SYMBOL_RULE, Instrument, validate_symbol
 from forecasting.sessions import calendar_of, calendar_sessions, time_zone_of
 
 PRICES = ("traded", "split", "total")

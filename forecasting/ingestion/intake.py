@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from forecasting.bars import Instrument, broken_rules, normalize_bars
+from forecasting.bars import broken_rules, normalize_bars
 from forecasting.errors import DataError
 from forecasting.events import EVENT_COLUMNS, validate_events
 from forecasting.ingestion.provider import Failed, Fetched
+from forecasting.instruments import Instrument
 from forecasting.sessions import are_sessions, last_complete_session
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import PRICE_COLUMNS, SYMBOL_RULE
+from forecasting.bars import PRICE_COLUMNS
 from forecasting.errors import BarsError
 from forecasting.events import EVENT_COLUMNS, EVENT_KINDS, no_events
 from forecasting.ingestion.cells import parse_dates, parse_numbers, parse_texts
 from forecasting.ingestion.tabular import open_table, reading, require_rows, shown
+from forecasting.instruments import SYMBOL_RULE
 
 _ALIASES = {
     "date": "date session data datum fecha timestamp datetime day time index indexlevel0",

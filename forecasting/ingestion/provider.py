@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from forecasting.bars import Instrument
+from forecasting.instruments import Instrument
 
 
 @dataclass(frozen=True)

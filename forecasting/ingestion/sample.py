@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from forecasting.bars import Instrument
 from forecasting.events import no_events
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
+from forecasting.instruments import Instrument
 
 
 class SampleProvider(Provider):

@@ -6,9 +6,9 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import Instrument
 from forecasting.events import no_events
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
+from forecasting.instruments import Instrument
 from forecasting.sessions import calendar_sessions
 
 _INTRADAY = 26  # steps of a session's price path

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 import tenacity
 
-from forecasting.bars import Instrument
 from forecasting.errors import DataError
 from forecasting.events import split_factors
 from forecasting.ingestion.exchanges import calendar_from
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
+from forecasting.instruments import Instrument
 from forecasting.sessions import calendar_of, keeps_time_of, target_session
 
 _DETAILS = ("currency", "exchangeName", "exchangeTimezoneName", "fullExchangeName", "instrumentType")

@@ -104,8 +104,9 @@ def test_at_most_ten_findings_are_shown_of_every_rule_some_and_the_rest_is_count
 def test_what_to_type_next_asks_a_source_for_the_whole_history_again(tickercast):
     from helpers import no_quarantine, utc
 
-    from forecasting.bars import Instrument, normalize_bars
+    from forecasting.bars import normalize_bars
     from forecasting.events import no_events
+    from forecasting.instruments import Instrument
     from forecasting.store import PriceStore
 
     bars = random_walk(bars=300).bars

@@ -10,12 +10,12 @@ import pytest
 from cli_helpers import SMALL, Tickercast
 from typer.testing import CliRunner
 
-from forecasting.bars import Instrument
 from forecasting.cli.verbs import app
 from forecasting.events import no_events
 from forecasting.ingestion import yahoo
 from forecasting.ingestion.provider import Fetched
 from forecasting.ingestion.synthetic import SyntheticProvider, make_market
+from forecasting.instruments import Instrument
 from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 

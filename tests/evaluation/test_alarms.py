@@ -7,13 +7,14 @@ import pytest
 from helpers import random_walk, sessions_until
 from scipy import stats
 
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
 from forecasting.config import LEVELS, BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.evaluation.alarms import LEAKS, Alarm, find_alarms
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.breakdown import score_rows
 from forecasting.evaluation.walkforward import walk_forward
 from forecasting.forecasts import RollingForecast
+from forecasting.instruments import Instrument
 from forecasting.model import features
 from forecasting.model.forecaster import RNNForecaster
 

@@ -8,10 +8,11 @@ from helpers import sessions_until, with_void
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
 from forecasting.config import BacktestConfig
 from forecasting.errors import TooFewBars, UsageError
 from forecasting.evaluation.folds import Fold, make_folds
+from forecasting.instruments import Instrument
 from forecasting.sessions import are_sessions, session_close, session_numbers
 
 closes_at = cache(session_close)

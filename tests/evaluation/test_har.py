@@ -3,11 +3,12 @@ import pytest
 from helpers import random_walk, with_void
 from scipy import stats
 
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
 from forecasting.config import LEVELS
 from forecasting.errors import TooFewBars
 from forecasting.evaluation.har import HarQuantiles
 from forecasting.evaluation.histories import market_features
+from forecasting.instruments import Instrument
 from forecasting.model.features import WARM_UP, make_features
 from forecasting.model.scale import fit_scale
 

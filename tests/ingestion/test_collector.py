@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from helpers import events_of, flat_bars, sessions_until, utc
 
-from forecasting.bars import Instrument
 from forecasting.errors import FetchError, InvalidSymbol, UsageError
 from forecasting.ingestion.collector import HISTORY_START, SOURCES, fetch_bars, make_provider
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, Provider
+from forecasting.instruments import Instrument
 from forecasting.store import PriceStore
 
 NOW = utc("2018-12-31 22:00")  # the year's last session is just complete

@@ -9,13 +9,14 @@ from helpers import events_of, no_quarantine, random_walk, utc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, Instrument, PriceSeries, broken_rules, normalize_bars
+from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, PriceSeries, broken_rules, normalize_bars
 from forecasting.errors import DataError
 from forecasting.ingestion.layouts import read_prices
 from forecasting.ingestion.provider import FetchRequest
 from forecasting.ingestion.quality import FINDING_COLUMNS, check_quality, find_flags
 from forecasting.ingestion.sample import SampleProvider
 from forecasting.ingestion.synthetic import make_market
+from forecasting.instruments import Instrument
 from forecasting.sessions import are_sessions
 from forecasting.store import PriceStore
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from helpers import events_of, flat_bars, sessions_until, utc
 
-from forecasting.bars import Instrument
 from forecasting.events import no_events
 from forecasting.ingestion.collector import HISTORY_START, OVERLAP, fetch_bars
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, Provider
+from forecasting.instruments import Instrument
 from forecasting.store import PriceStore
 
 DAYS = sessions_until("2018-12-31", 60)

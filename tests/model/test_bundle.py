@@ -14,7 +14,8 @@ from forecasting.model.manifest import model_name
 ELSEWHERE = """
 import sys, numpy as np, pandas as pd
 from pathlib import Path
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
+from forecasting.instruments import Instrument
 from forecasting.ingestion.synthetic import make_market
 from forecasting.model.bundle import load_model
 series = {

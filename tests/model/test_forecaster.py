@@ -6,10 +6,11 @@ import pytest
 import torch
 from helpers import random_walk, utc, with_void
 
-from forecasting.bars import Instrument, PriceSeries
+from forecasting.bars import PriceSeries
 from forecasting.config import NetworkConfig
 from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.ingestion.synthetic import make_market
+from forecasting.instruments import Instrument
 from forecasting.model.forecaster import RNNForecaster, interpolation_weights
 from forecasting.sessions import are_sessions, calendar_sessions, session_close
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import flat_bars, no_quarantine, random_walk, synthetic_series, utc, with_void
 
-from forecasting.bars import Instrument, PriceSeries, validate_bars
+from forecasting.bars import PriceSeries, validate_bars
 from forecasting.config import CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import TooFewBars, UsageError
 from forecasting.evaluation.audit.futures import alter_future, restate_store
@@ -24,6 +24,7 @@ from forecasting.evaluation.audit.stages import Block, compare
 from forecasting.evaluation.baselines import RandomWalk, make_baselines
 from forecasting.evaluation.folds import Fold
 from forecasting.events import no_events
+from forecasting.instruments import Instrument
 from forecasting.model import calibration, features
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.model.windows import make_training_set, standardize
