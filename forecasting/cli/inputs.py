@@ -58,4 +58,8 @@ def choose_workers(jobs: int | None, backend: str, scheduler: str | None) -> "Wo
     """Return where folds run; None leaves that to the engine."""
     from forecasting.evaluation.workers import Workers
 
-    return None if (jobs, backend, scheduler) == (None, "local", None) else Workers(jobs or 1, backend, scheduler)
+    return (
+        None
+        if (jobs, backend, scheduler) == (None, "local", None)
+        else Workers(1 if jobs is None else jobs, backend, scheduler)
+    )

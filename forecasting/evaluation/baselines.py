@@ -123,7 +123,7 @@ def make_baselines(
     ['random_walk', 'random_walk_ewma', 'har']
     """
     if kind not in ("standard", "all"):
-        raise UsageError(f"baselines {kind!r}: kinds of baselines are standard, all")
+        raise UsageError(f"baselines {kind!r}: kinds of baselines are standard, all; next: --baselines standard")
     recipe = replace(recipe or Recipe(), horizon=horizon, levels=levels)
     baselines: list[Forecaster] = [
         RandomWalk("constant", horizon, levels),
