@@ -60,6 +60,7 @@ class NetworkConfig:
     nonlinearity: str = "tanh"  # of the rnn cell; relu scores the same, but its state has no bound
     hidden: int = 64  # 32 and 128 score the same within noise
     layers: int = 1  # a second layer scored worse
+    dropout: float = 0.0  # share of hidden units left out between layers and before the head, while training
 
     def __post_init__(self) -> None:
         _require(self.cell in CELLS, f"cell {self.cell!r}", f"cells are {', '.join(CELLS)}")
@@ -74,6 +75,7 @@ class NetworkConfig:
             "only the rnn cell has a choice of nonlinearity; next: --cell rnn, or leave --nonlinearity out",
         )
         _require_positive(self, "hidden", "layers")
+        _require(0 <= self.dropout < 1, f"dropout {self.dropout}", "dropout must lie in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ class TrainingConfig:
     average: float = 0.99  # decay of the moving average of the weights that is kept
     clip_norm: float = 1.0
     seed: int = 0
+    tbptt_steps: int | None = None  # truncates backpropagation through time; None goes through the whole window
 
     def __post_init__(self) -> None:
         _require(self.window >= 2, f"window {self.window}", "a window has at least 2 sessions; next: --window 120")
         _require_positive(self, "burn_in", "epochs", "batch_size")
+        _require_positive(self, *(["tbptt_steps"] if self.tbptt_steps is not None else []))
         _require(
             self.burn_in < self.window,
             f"window {self.window} with burn_in {self.burn_in}",

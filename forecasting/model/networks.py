@@ -3,22 +3,19 @@
     h_t = f(W_hh h_{t-1} + W_xh x_t + b_h),   h_0 = 0,   f = tanh or ReLU
     y_t = g(W_hy h_t + b_y),                  g = ordered quantiles
 
-`cell="rnn"` is exactly this network (torch keeps b_h as a sum of two); "gru" and "lstm" are its gated
-forms. The network maps sequence to sequence: every step has an output. "none" leaves out W_hh h_{t-1},
-so that a step knows its own inputs only: what the recurrence adds is measured against it.
+The network maps sequence to sequence: every step has an output. `forecasting.model.layers` has the recurrence.
 
 B windows, T steps, F inputs, U hidden units, K horizons, L quantile levels.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from scipy import stats
 from torch import Tensor, nn
 
 from forecasting.config import NetworkConfig
+from forecasting.model.layers import make_cells, run_cells
 
 _DEGREES = 5  # of freedom of the Student-t prior: daily returns have fat tails
 _UNIT = ((_DEGREES - 2) / _DEGREES) ** 0.5  # makes its variance one
@@ -58,29 +55,6 @@ class OrderedQuantiles(nn.Module):
         return torch.cat([below, median, above], -1)
 
 
-class DenseSteps(nn.Module):
-    """h_t = tanh(W_xh x_t + b_h): the Elman network without its recurrence, called as torch's cells are.
-
-    Parameters
-    ----------
-    inputs : F
-    hidden : U
-    num_layers : dense layers, one on the other
-    """
-
-    def __init__(self, inputs: int, hidden: int, num_layers: int) -> None:
-        super().__init__()
-        sizes = pairwise([inputs, *[hidden] * num_layers])
-        self.layers = nn.Sequential(*(layer for a, b in sizes for layer in (nn.Linear(a, b), nn.Tanh())))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """Map (B, T, F) to hidden units (B, T, U), and to no state that a later step would need."""
-        return self.layers(x), None
-
-
-_CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM, "none": DenseSteps}
-
-
 class QuantileNetwork(nn.Module):
     """A recurrent network with an ordered quantile head at every step.
 
@@ -94,10 +68,8 @@ class QuantileNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, inputs: int, horizons: int, levels: Sequence[float]) -> None:
         super().__init__()
-        options: dict[str, Any] = {} if config.cell == "none" else {"batch_first": True}
-        if config.cell == "rnn":
-            options["nonlinearity"] = config.nonlinearity
-        self.recurrence = _CELLS[config.cell](inputs, config.hidden, num_layers=config.layers, **options)
+        self.recurrence = make_cells(config, inputs)
+        self.dropout = nn.Dropout(config.dropout)
         self.quantiles = OrderedQuantiles(levels)
         self.horizons = horizons
         outputs = horizons * self.quantiles.raw
@@ -113,8 +85,8 @@ class QuantileNetwork(nn.Module):
         sizes = targets.abs().nanmean(0) / _PRIOR_SIZE
         self.head.bias.view(self.horizons, -1)[:, 1] = sizes.log()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, tbptt_steps: int | None = None) -> Tensor:
         """Map inputs (B, T, F) to quantiles (B, T, K, L), in units of each horizon's volatility scale."""
-        h, _ = self.recurrence(x)  # (B, T, U)
-        raw = self.head(h) + self.skip(x)  # (B, T, K * (L + 1))
+        h, _ = run_cells(self.recurrence, x, tbptt_steps=tbptt_steps)  # (B, T, U)
+        raw = self.head(self.dropout(h)) + self.skip(x)  # (B, T, K * (L + 1))
         return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw)))

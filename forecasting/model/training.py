@@ -79,7 +79,7 @@ def _train(
             chosen = torch.from_numpy(starts[begin : begin + config.batch_size])
             x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
             x = x + config.input_noise * torch.randn(x.shape, generator=noise)
-            loss = pinball_loss(network(x)[:, config.burn_in :], y[:, config.burn_in :], levels)
+            loss = pinball_loss(network(x, config.tbptt_steps)[:, config.burn_in :], y[:, config.burn_in :], levels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # through all steps of the window
             norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
