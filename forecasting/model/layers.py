@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from forecasting.config import NetworkConfig
+from forecasting.model.elman import Elman
 
 State = Tensor | tuple[Tensor, ...] | None
 """h of every layer (layers, B, U); h and c of an LSTM; None is all zeros."""
@@ -46,12 +47,12 @@ class DenseSteps(nn.Module):
         return self.layers(x), None
 
 
-_CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM, "none": DenseSteps}
+_CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": Elman, "gru": nn.GRU, "lstm": nn.LSTM, "none": DenseSteps}
 
 
 def make_cells(config: NetworkConfig, inputs: int) -> nn.Module:
     """Return `config.layers` layers of cells that map (B, T, F) and a state to (B, T, U) and the state after it."""
-    options: dict[str, Any] = {} if config.cell == "none" else {"batch_first": True}
+    options: dict[str, Any] = {"batch_first": True} if config.cell in ("gru", "lstm") else {}
     if config.cell == "rnn":
         options["nonlinearity"] = config.nonlinearity
     if config.layers > 1:

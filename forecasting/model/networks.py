@@ -47,11 +47,14 @@ class OrderedQuantiles(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Map (..., L + 1) to quantiles (..., L)."""
-        scale = torch.exp(raw[..., 1:2].clamp(-_WIDEST, _WIDEST))  # finite in float32, whatever the weights
-        median = _MEDIAN * raw[..., :1] * scale
-        gaps = scale * nn.functional.softplus(raw[..., 2:] + self.gaps)
-        above = median + gaps[..., self.middle :].cumsum(-1)
-        below = median - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
+        # split, not slices: the gradients of its parts are put together once
+        median, log_scale, gaps = torch.split(raw, [1, 1, self.raw - 2], -1)
+        scale = torch.exp(log_scale.clamp(-_WIDEST, _WIDEST))  # finite in float32, whatever the weights
+        median = _MEDIAN * median * scale
+        gaps = scale * nn.functional.softplus(gaps + self.gaps)
+        down, up = torch.split(gaps, [self.middle, self.middle], -1)
+        above = median + up.cumsum(-1)
+        below = median - down.flip(-1).cumsum(-1).flip(-1)
         return torch.cat([below, median, above], -1)
 
 
@@ -85,8 +88,21 @@ class QuantileNetwork(nn.Module):
         sizes = targets.abs().nanmean(0) / _PRIOR_SIZE
         self.head.bias.view(self.horizons, -1)[:, 1] = sizes.log()
 
-    def forward(self, x: Tensor, tbptt_steps: int | None = None) -> Tensor:
-        """Map inputs (B, T, F) to quantiles (B, T, K, L), in units of each horizon's volatility scale."""
-        h, _ = run_cells(self.recurrence, x, tbptt_steps=tbptt_steps)  # (B, T, U)
-        raw = self.head(self.dropout(h)) + self.skip(x)  # (B, T, K * (L + 1))
-        return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw)))
+    def forward(self, x: Tensor, first: int = 0, tbptt_steps: int | None = None) -> Tensor:
+        """Map inputs to quantiles in units of each horizon's volatility scale.
+
+        Parameters
+        ----------
+        x : (B, T, F)
+        first : leading steps that carry state but have no output
+        tbptt_steps : see `forecasting.model.layers.run_cells`
+
+        Returns
+        -------
+        (B, T - first, K, L), a view of time-major memory
+        """
+        steps = x.transpose(0, 1).contiguous()  # (T, B, F): the recurrence's own order, and no copy per step
+        h, _ = run_cells(self.recurrence, steps.transpose(0, 1), tbptt_steps=tbptt_steps)  # (B, T, U)
+        h = self.dropout(h.transpose(0, 1)[first:])  # (T - first, B, U)
+        raw = self.head(h) + self.skip(steps[first:])  # (T - first, B, K * (L + 1))
+        return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw))).transpose(0, 1)

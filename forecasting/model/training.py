@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from forecasting.config import Progress, TrainingConfig, no_progress
 from forecasting.errors import ModelError
+from forecasting.model.allocator import keep_freed_memory
 from forecasting.model.losses import pinball_loss
 from forecasting.model.windows import TrainingSet, window_starts
 
@@ -41,6 +42,7 @@ def train_network(
     ModelError
         The loss is no longer a finite number.
     """
+    keep_freed_memory()
     with one_thread():
         return _train(network, data, levels, config, progress)
 
@@ -64,7 +66,9 @@ def _train(
     epochs = [window_starts(data.lengths, config.window, stride, rng) for _ in range(config.epochs)]
     steps = sum(-(-len(starts) // config.batch_size) for starts in epochs)
     noise = torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
     averaged = copy.deepcopy(network)
     inputs = data.inputs.unfold(0, config.window, 1).transpose(1, 2)  # views: (N - T + 1, T, F)
@@ -79,7 +83,7 @@ def _train(
             chosen = torch.from_numpy(starts[begin : begin + config.batch_size])
             x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
             x = x + config.input_noise * torch.randn(x.shape, generator=noise)
-            loss = pinball_loss(network(x, config.tbptt_steps)[:, config.burn_in :], y[:, config.burn_in :], levels)
+            loss = pinball_loss(network(x, config.burn_in, config.tbptt_steps), y[:, config.burn_in :], levels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # through all steps of the window
             norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)

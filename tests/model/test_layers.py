@@ -7,8 +7,15 @@ import torch
 from forecasting.config import NetworkConfig
 from forecasting.errors import UsageError
 from forecasting.model.layers import Recurrent, make_cells, run_cells
+from forecasting.model.training import one_thread
 
 CASES = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    with one_thread():
+        yield
 
 
 def _sigmoid(a):
