@@ -5,8 +5,9 @@
 For each cell the whole training loop (`train_network`: input noise, clipping, schedule, moving average of the weights)
 against a bare loop of torch's own nn.RNN, nn.GRU or nn.LSTM over the same tensors: index a batch, forward, head at
 the supervised steps, the same loss, backward, clip, AdamW. The bare loop runs in processes of its own, which have the
-system's memory settings; once more for the recurrence alone. Then supervised targets per second of a target at every step after the burn-in, against one
-target per window.
+system's memory settings; once more for the recurrence alone. Then supervised targets per second of a target at every
+step after the burn-in, against one target per window. Seconds are the process's own on the processor, so that
+neighbours count for little.
 """
 
 import argparse
@@ -22,9 +23,10 @@ from torch import nn
 
 from forecasting.config import LEVELS, NetworkConfig, TrainingConfig
 from forecasting.model.allocator import keep_freed_memory
+from forecasting.model.heads import OrderedQuantiles
 from forecasting.model.layers import make_cells
 from forecasting.model.losses import pinball_loss
-from forecasting.model.networks import OrderedQuantiles, QuantileNetwork
+from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet, window_starts
