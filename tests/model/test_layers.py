@@ -6,8 +6,8 @@ import torch
 
 from forecasting.config import NetworkConfig
 from forecasting.errors import UsageError
+from forecasting.model.devices import one_thread
 from forecasting.model.layers import Recurrent, make_cells, run_cells
-from forecasting.model.training import one_thread
 
 CASES = [("rnn", "tanh"), ("rnn", "relu"), ("gru", "tanh"), ("lstm", "tanh")]
 
