@@ -59,5 +59,5 @@ def fingerprint(settings: object, tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     for tensor in tensors:
         digest.update(str(tuple(tensor.shape)).encode())
-        digest.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -1,9 +1,10 @@
-"""The recurrent network and its ordered quantile head.
+"""The recurrent networks: a forecast at every step of a sequence, or one answer to a window.
 
     h_t = f(W_hh h_{t-1} + W_xh x_t + b_h),   h_0 = 0,   f = tanh or ReLU
-    y_t = g(W_hy h_t + b_y),                  g = ordered quantiles
+    y_t = g(W_hy h_t + b_y),                  g = one of `forecasting.model.heads`
 
-The network maps sequence to sequence: every step has an output. `forecasting.model.layers` has the recurrence.
+`QuantileNetwork` maps sequence to sequence, `WindowNetwork` sequence to one; `forecasting.model.layers` has the
+recurrence.
 
 B windows, T steps, F inputs, U hidden units, K horizons, L quantile levels.
 """
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from forecasting.config import NetworkConfig
-from forecasting.model.heads import PRIOR_SIZE, OrderedQuantiles
-from forecasting.model.layers import make_cells, run_cells
+from forecasting.model.heads import PRIOR_SIZE, Head, OrderedQuantiles
+from forecasting.model.layers import Recurrent, make_cells, run_cells
 
 
 class QuantileNetwork(nn.Module):
@@ -66,3 +67,26 @@ class QuantileNetwork(nn.Module):
         h = self.dropout(h.transpose(0, 1)[first:])  # (T - first, B, U)
         raw = self.head(h) + self.skip(steps[first:])  # (T - first, B, K * (L + 1))
         return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw))).transpose(0, 1)
+
+
+class WindowNetwork(nn.Module):
+    """Recurrent layers that read a window, and a dense head on what they know after its last step.
+
+    Parameters
+    ----------
+    config
+    inputs : F
+    head : what the raw outputs mean, and their loss
+    tbptt_steps : see `forecasting.model.layers.run_cells`
+    """
+
+    def __init__(self, config: NetworkConfig, inputs: int, head: Head, tbptt_steps: int | None = None) -> None:
+        super().__init__()
+        self.recurrence = Recurrent(config, inputs, return_sequences=False, tbptt_steps=tbptt_steps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.dense = nn.Linear(config.hidden, head.raw)  # W_hy, b_y
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map windows (B, T, F) to raw outputs (B, R)."""
+        return self.dense(self.dropout(self.recurrence(x)))
