@@ -4,7 +4,8 @@
 
 For each cell the whole training loop (`train_network`: input noise, clipping, schedule, moving average of the weights)
 against a bare loop of torch's own nn.RNN, nn.GRU or nn.LSTM over the same tensors: index a batch, forward, head at
-the supervised steps, the same loss, backward, clip, AdamW. The bare loop runs in processes of its own, which have the
+the supervised steps, the pinball loss as it is defined, backward, clip, AdamW. "same loss" is that loop with this
+package's form of the loss, of the same values. The bare loop runs in processes of its own, which have the
 system's memory settings; once more for the recurrence alone. Then supervised targets per second of a target at every
 step after the burn-in, against one target per window. Seconds are the process's own on the processor, so that
 neighbours count for little.
@@ -34,6 +35,7 @@ from forecasting.model.windows import TrainingSet, window_starts
 INPUTS, HORIZONS, LENGTHS = 17, 6, (1500,) * 40
 SHORT = (500,)  # with one target per window there is a window for every step
 CONFIG = TrainingConfig(epochs=1)
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 BARE = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -60,7 +62,12 @@ def own_seconds(cell: str, config: TrainingConfig, lengths: tuple[int, ...] = LE
     return time.process_time() - began
 
 
-def bare_seconds(cell: str) -> float:
+def plain_loss(quantiles: torch.Tensor, targets: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    error = targets.unsqueeze(-1) - quantiles
+    return torch.maximum(levels * error, (levels - 1) * error).mean()
+
+
+def bare_seconds(cell: str, loss: Loss = plain_loss) -> float:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     data, levels, hidden = make_data(), torch.tensor(LEVELS), NetworkConfig().hidden
@@ -77,7 +84,7 @@ def bare_seconds(cell: str) -> float:
         h, _ = recurrence(x)
         raw = head(h[:, CONFIG.burn_in :]).unflatten(-1, (HORIZONS, quantiles.raw))
         optimizer.zero_grad()
-        pinball_loss(quantiles(raw), y, levels).backward()
+        loss(quantiles(raw), y, levels).backward()
         nn.utils.clip_grad_norm_(weights, CONFIG.clip_norm)
         optimizer.step()
     return time.process_time() - began
@@ -114,6 +121,7 @@ def main() -> None:
         loop, cell = arguments.one
         runs: dict[str, Callable[[], float]] = {
             "bare": lambda: bare_seconds(cell),
+            "bare-same-loss": lambda: bare_seconds(cell, pinball_loss),
             "own": lambda: own_seconds(cell, CONFIG),
             "bare-recurrence": lambda: recurrence_seconds("bare", cell),
             "own-recurrence": lambda: recurrence_seconds("own", cell),
@@ -122,16 +130,19 @@ def main() -> None:
         return
     windows = len(starts_of(CONFIG))
     print(f"{windows} windows of {CONFIG.window} steps, batches of {CONFIG.batch_size}, {NetworkConfig().hidden} units")
-    for what, suffix, size in (("whole loop", "", windows), ("recurrence", "-recurrence", 15 * CONFIG.batch_size)):
+    tables = {
+        "whole loop": ("bare", "own", windows),
+        "same loss": ("bare-same-loss", "own", windows),
+        "recurrence": ("bare-recurrence", "own-recurrence", 15 * CONFIG.batch_size),
+    }
+    for what, (bare, own, size) in tables.items():
         print(f"{what:10s} {'bare, windows/s':>16s} {'ours, windows/s':>16s} {'ratio':>6s}")
         for cell in BARE:
-            rates = dict.fromkeys(("bare", "own"), 0.0)
+            rates = {bare: 0.0, own: 0.0}
             for _ in range(arguments.rounds):
                 for loop in rates:
-                    rates[loop] = max(rates[loop], size / measure("--one", loop + suffix, cell))
-            print(
-                f"{cell:10s} {rates['bare']:16.0f} {rates['own']:16.0f} {rates['own'] / rates['bare']:6.2f}", flush=True
-            )
+                    rates[loop] = max(rates[loop], size / measure("--one", loop, cell))
+            print(f"{cell:10s} {rates[bare]:16.0f} {rates[own]:16.0f} {rates[own] / rates[bare]:6.2f}", flush=True)
     print(f"{'targets':10s} {'one, targets/s':>16s} {'every, targets/s':>16s} {'ratio':>6s}")
     for cell in BARE:
         per_second = []

@@ -78,7 +78,7 @@ def _train(
 
     def loss_of(chosen: Tensor) -> Tensor:
         x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
-        x = x + config.input_noise * torch.randn(x.shape, generator=noise, device=x.device)
+        x.add_(torch.randn(x.shape, generator=noise, device=x.device), alpha=config.input_noise)  # x is a copy
         return pinball_loss(network(x, config.burn_in, config.tbptt_steps), y[:, config.burn_in :], levels)
 
     loop = LoopConfig(

@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 from forecasting.model.allocator import keep_freed_memory
+from forecasting.model.devices import one_thread
 from forecasting.model.elman import Elman
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    with one_thread():
+        yield
 
 
 def _pair(layers, nonlinearity, dtype, hidden=64):
