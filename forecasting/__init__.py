@@ -44,6 +44,7 @@ _HOMES = {
     ],
     "forecasting.ledger": ["Ledger", "forecast_of"],
     "forecasting.model.bundle": ["load_model", "save_model"],
+    "forecasting.model.estimators": ["RNNClassifier", "RNNRegressor"],
     "forecasting.model.forecaster": ["RNNForecaster"],
     "forecasting.model.manifest": ["read_manifest"],
     "forecasting.registry": ["Registry"],

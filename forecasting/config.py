@@ -19,6 +19,8 @@ REPORT_HORIZONS = (1, 2, 3, 5, 10, 20)
 
 CELLS = ("rnn", "gru", "lstm", "none")
 NONLINEARITIES = ("tanh", "relu")
+SCHEDULES = ("one_cycle", "cosine", "constant")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 MAX_HORIZON = 60
 
 MAX_SEED = 2**32 - 1
@@ -60,6 +62,7 @@ class NetworkConfig:
     nonlinearity: str = "tanh"  # of the rnn cell; relu scores the same, but its state has no bound
     hidden: int = 64  # 32 and 128 score the same within noise
     layers: int = 1  # a second layer scored worse
+    dropout: float = 0.0  # share of hidden units left out between layers and before the head, while training
 
     def __post_init__(self) -> None:
         _require(self.cell in CELLS, f"cell {self.cell!r}", f"cells are {', '.join(CELLS)}")
@@ -74,6 +77,7 @@ class NetworkConfig:
             "only the rnn cell has a choice of nonlinearity; next: --cell rnn, or leave --nonlinearity out",
         )
         _require_positive(self, "hidden", "layers")
+        _require(0 <= self.dropout < 1, f"dropout {self.dropout}", "dropout must lie in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -84,16 +88,22 @@ class TrainingConfig:
     burn_in: int = 60  # leading steps of a window that carry state but no loss
     epochs: int = 10  # a fixed number generalised better than stopping on a validation year
     batch_size: int = 64  # windows per step
-    learning_rate: float = 3e-3  # peak of the one-cycle schedule
+    learning_rate: float = 3e-3  # peak of the schedule
     weight_decay: float = 1e-2
     input_noise: float = 0.5  # standard deviations of noise added to the standardised inputs
     average: float = 0.99  # decay of the moving average of the weights that is kept
     clip_norm: float = 1.0
     seed: int = 0
+    tbptt_steps: int | None = None  # truncates backpropagation through time; None goes through the whole window
+    schedule: str = "one_cycle"  # of the learning rate
+    device: str = "cpu"  # the same bits on every machine of a kind; "auto" takes a GPU where there is one
 
     def __post_init__(self) -> None:
         _require(self.window >= 2, f"window {self.window}", "a window has at least 2 sessions; next: --window 120")
         _require_positive(self, "burn_in", "epochs", "batch_size")
+        _require_positive(self, *(["tbptt_steps"] if self.tbptt_steps is not None else []))
+        _require(self.schedule in SCHEDULES, f"schedule {self.schedule!r}", f"schedules are {', '.join(SCHEDULES)}")
+        _require(self.device in DEVICES, f"device {self.device!r}", f"devices are {', '.join(DEVICES)}")
         _require(
             self.burn_in < self.window,
             f"window {self.window} with burn_in {self.burn_in}",

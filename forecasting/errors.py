@@ -11,10 +11,12 @@ TickercastError              exit 1   one line: what was asked, what was found, 
  |    |-- WorkspaceNewer              written by a newer tickercast
  |    `-- WorkspaceBusy      exit 4   another job holds the lock
  `-- ModelError                       a model cannot be trained, saved or loaded
+      |-- Diverged                    the loss left the finite numbers; carries the history
       `-- BundleError                 a saved model is missing, damaged or of another format
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class TickercastError(Exception):
@@ -75,6 +77,19 @@ class WorkspaceBusy(WorkspaceError):
 
 class ModelError(TickercastError):
     """A model cannot be trained, saved or loaded."""
+
+
+class Diverged(ModelError):
+    """Training left the finite numbers; the network was given back its last good weights.
+
+    Attributes
+    ----------
+    history : an `Epoch` for each one before it
+    """
+
+    def __init__(self, message: str, history: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.history = history
 
 
 class BundleError(ModelError):

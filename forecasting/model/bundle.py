@@ -20,10 +20,10 @@ from forecasting.config import Recipe, config_from_json, config_to_json, report_
 from forecasting.errors import BundleError
 from forecasting.model.features import GROUPS
 from forecasting.model.forecaster import FittedModel, RNNForecaster
+from forecasting.model.loop import Epoch
 from forecasting.model.manifest import MANIFEST, damaged_model, model_name, read_manifest
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
-from forecasting.model.training import Epoch
 from forecasting.workspace import write_atomic, write_json
 
 FORMAT = 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,13 +11,15 @@ import torch
 
 from forecasting.bars import PriceSeries, all_dates
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
-from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
+from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, track_offsets
+from forecasting.model.devices import one_thread
 from forecasting.model.features import GROUPS, WARM_UP, Features, make_features
+from forecasting.model.loop import Epoch
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
-from forecasting.model.training import Epoch, one_thread, train_network
+from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet, make_training_set, standardize
 from forecasting.sessions import count_closed
 
@@ -92,17 +95,25 @@ class RNNForecaster:
             raise ModelError("this forecaster has not been fitted; next: call fit(series), or load a model")
         return self._model
 
-    def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
+    def fit(
+        self, series: Mapping[str, PriceSeries], progress: Progress = no_progress, checkpoint: Path | None = None
+    ) -> Self:
         """Train on all but the last `recipe.calibration.sessions` sessions, which calibration starts on.
 
         No input and no target of the training part comes from a kept-out session.
+
+        Parameters
+        ----------
+        series : by symbol
+        progress
+        checkpoint : a file that training goes on from when it was killed, see `train_network`
 
         Raises
         ------
         TooFewBars
             The histories do not hold one training window before the kept-out part.
-        ModelError
-            Training diverged.
+        Diverged
+            Training diverged; the model is that of the last good epoch, where there was one.
         """
         recipe, data = self.recipe, self.training_set(series)
         horizons = report_horizons(recipe.horizon)
@@ -111,12 +122,26 @@ class RNNForecaster:
             torch.manual_seed(recipe.training.seed)
             network = QuantileNetwork(recipe.network, data.inputs.shape[1], len(horizons), recipe.levels)
         network.start_at(data.targets)
-        history = train_network(
-            network, data, torch.tensor(recipe.levels, dtype=torch.float32), recipe.training, progress
-        )
+        levels = torch.tensor(recipe.levels, dtype=torch.float32)
+        try:
+            history = tuple(train_network(network, data, levels, recipe.training, progress, checkpoint))
+        except Diverged as error:
+            if error.history:
+                self._model = self._fitted(series, data, network, error.history)
+            raise
+        self._model = self._fitted(series, data, network, history)
+        return self
+
+    def _fitted(
+        self,
+        series: Mapping[str, PriceSeries],
+        data: TrainingSet,
+        network: QuantileNetwork,
+        history: tuple[Epoch, ...],
+    ) -> FittedModel:
         dates = all_dates(series)
-        self._model = FittedModel(
-            network,
+        return FittedModel(
+            network.eval(),
             data.mean,
             data.std,
             data.scale,
@@ -124,9 +149,8 @@ class RNNForecaster:
             self._trained_until(series),
             dates[0],
             dates[-1],
-            history=tuple(history),
+            history=history,
         )
-        return self
 
     def training_set(self, series: Mapping[str, PriceSeries]) -> TrainingSet:
         """Return what `fit` trains on; raises `TooFewBars` as it does."""

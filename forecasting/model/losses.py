@@ -1,6 +1,7 @@
 """Training losses."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 def pinball_loss(quantiles: Tensor, targets: Tensor, levels: Tensor) -> Tensor:
@@ -12,8 +13,40 @@ def pinball_loss(quantiles: Tensor, targets: Tensor, levels: Tensor) -> Tensor:
     targets : (...); NaN counts for nothing
     levels : (L,)
     """
-    error = targets.unsqueeze(-1) - quantiles
-    loss = (levels * error).maximum((levels - 1) * error).mean(-1)
     known = ~targets.isnan()
-    # where, not a product: NaN times zero is NaN, and its gradient too
-    return loss.where(known, 0.0).sum() / known.sum().clamp(min=1)
+    error = targets.nan_to_num().unsqueeze(-1) - quantiles
+    with torch.no_grad():  # the slope of each term: level above the quantile, level - 1 below, 0 where unknown
+        slope = (levels - (error < 0).to(error.dtype)).mul_(known.unsqueeze(-1))
+    return (slope * error).sum() / (known.sum().clamp(min=1) * len(levels))
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean squared error of outputs (..., K) against targets (..., K)."""
+    return nn.functional.mse_loss(outputs, targets)
+
+
+def cross_entropy(scores: Tensor, classes: Tensor) -> Tensor:
+    """Return -mean log p of the true class, p = softmax(scores), in nats.
+
+    log p is taken as a_k - max - log sum e^{a - max}, never through p: a class that is certain or impossible
+    in float32 keeps a finite loss and its gradient.
+
+    Parameters
+    ----------
+    scores : (..., C), raw outputs
+    classes : (...), numbers from 0 to C - 1
+    """
+    return nn.functional.cross_entropy(scores.flatten(0, -2), classes.flatten())
+
+
+def two_class_cross_entropy(scores: Tensor, classes: Tensor) -> Tensor:
+    """Return -mean log p of the true one of two classes, p = sigmoid(score) of the second, in nats.
+
+    As max(a, 0) - a y + log(1 + e^{-|a|}), which no score overflows.
+
+    Parameters
+    ----------
+    scores : (...), raw outputs
+    classes : (...), 0 or 1
+    """
+    return nn.functional.binary_cross_entropy_with_logits(scores, classes.to(scores.dtype))

@@ -1,84 +1,22 @@
-"""The recurrent network and its ordered quantile head.
+"""The recurrent networks: a forecast at every step of a sequence, or one answer to a window.
 
     h_t = f(W_hh h_{t-1} + W_xh x_t + b_h),   h_0 = 0,   f = tanh or ReLU
-    y_t = g(W_hy h_t + b_y),                  g = ordered quantiles
+    y_t = g(W_hy h_t + b_y),                  g = one of `forecasting.model.heads`
 
-`cell="rnn"` is exactly this network (torch keeps b_h as a sum of two); "gru" and "lstm" are its gated
-forms. The network maps sequence to sequence: every step has an output. "none" leaves out W_hh h_{t-1},
-so that a step knows its own inputs only: what the recurrence adds is measured against it.
+`QuantileNetwork` maps sequence to sequence, `WindowNetwork` sequence to one; `forecasting.model.layers` has the
+recurrence.
 
 B windows, T steps, F inputs, U hidden units, K horizons, L quantile levels.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from forecasting.config import NetworkConfig
-
-_DEGREES = 5  # of freedom of the Student-t prior: daily returns have fat tails
-_UNIT = ((_DEGREES - 2) / _DEGREES) ** 0.5  # makes its variance one
-_PRIOR_SIZE = float(stats.t.expect(abs, (_DEGREES,))) * _UNIT  # its mean absolute value
-_WIDEST = 10.0  # log scale: far beyond any market
-_MEDIAN = 0.05  # how far an output of one moves the median, in volatilities
-
-
-class OrderedQuantiles(nn.Module):
-    """g: raw outputs to quantiles that cannot cross, for any weights.
-
-    Upwards and downwards from the median, each quantile is the one before plus e^s times a softplus gap.
-    With all raw outputs zero the quantiles are those of a Student-t with unit variance.
-
-    Parameters
-    ----------
-    levels : L ascending quantile levels, 0.5 in their middle
-    """
-
-    gaps: Tensor
-
-    def __init__(self, levels: Sequence[float]) -> None:
-        super().__init__()
-        prior = torch.tensor(stats.t.ppf(levels, _DEGREES) * _UNIT)
-        # softplus(gap) is the prior's gap: its inverse is log(expm1(x))
-        self.register_buffer("gaps", torch.log(torch.expm1(prior.diff())).float(), persistent=False)
-        self.middle = len(levels) // 2
-        self.raw = len(levels) + 1  # median, log scale, L - 1 gaps
-
-    def forward(self, raw: Tensor) -> Tensor:
-        """Map (..., L + 1) to quantiles (..., L)."""
-        scale = torch.exp(raw[..., 1:2].clamp(-_WIDEST, _WIDEST))  # finite in float32, whatever the weights
-        median = _MEDIAN * raw[..., :1] * scale
-        gaps = scale * nn.functional.softplus(raw[..., 2:] + self.gaps)
-        above = median + gaps[..., self.middle :].cumsum(-1)
-        below = median - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
-        return torch.cat([below, median, above], -1)
-
-
-class DenseSteps(nn.Module):
-    """h_t = tanh(W_xh x_t + b_h): the Elman network without its recurrence, called as torch's cells are.
-
-    Parameters
-    ----------
-    inputs : F
-    hidden : U
-    num_layers : dense layers, one on the other
-    """
-
-    def __init__(self, inputs: int, hidden: int, num_layers: int) -> None:
-        super().__init__()
-        sizes = pairwise([inputs, *[hidden] * num_layers])
-        self.layers = nn.Sequential(*(layer for a, b in sizes for layer in (nn.Linear(a, b), nn.Tanh())))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """Map (B, T, F) to hidden units (B, T, U), and to no state that a later step would need."""
-        return self.layers(x), None
-
-
-_CELLS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM, "none": DenseSteps}
+from forecasting.model.heads import PRIOR_SIZE, Head, OrderedQuantiles
+from forecasting.model.layers import Recurrent, make_cells, run_cells
 
 
 class QuantileNetwork(nn.Module):
@@ -94,10 +32,8 @@ class QuantileNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, inputs: int, horizons: int, levels: Sequence[float]) -> None:
         super().__init__()
-        options: dict[str, Any] = {} if config.cell == "none" else {"batch_first": True}
-        if config.cell == "rnn":
-            options["nonlinearity"] = config.nonlinearity
-        self.recurrence = _CELLS[config.cell](inputs, config.hidden, num_layers=config.layers, **options)
+        self.recurrence = make_cells(config, inputs)
+        self.dropout = nn.Dropout(config.dropout)
         self.quantiles = OrderedQuantiles(levels)
         self.horizons = horizons
         outputs = horizons * self.quantiles.raw
@@ -110,11 +46,47 @@ class QuantileNetwork(nn.Module):
     @torch.no_grad()
     def start_at(self, targets: Tensor) -> None:
         """Set the head's biases so that the untrained network has the mean size of targets (N, K)."""
-        sizes = targets.abs().nanmean(0) / _PRIOR_SIZE
+        sizes = targets.abs().nanmean(0) / PRIOR_SIZE
         self.head.bias.view(self.horizons, -1)[:, 1] = sizes.log()
 
+    def forward(self, x: Tensor, first: int = 0, tbptt_steps: int | None = None) -> Tensor:
+        """Map inputs to quantiles in units of each horizon's volatility scale.
+
+        Parameters
+        ----------
+        x : (B, T, F)
+        first : leading steps that carry state but have no output
+        tbptt_steps : see `forecasting.model.layers.run_cells`
+
+        Returns
+        -------
+        (B, T - first, K, L), a view of time-major memory
+        """
+        steps = x.transpose(0, 1).contiguous()  # (T, B, F): the recurrence's own order, and no copy per step
+        h, _ = run_cells(self.recurrence, steps.transpose(0, 1), tbptt_steps=tbptt_steps)  # (B, T, U)
+        h = self.dropout(h.transpose(0, 1)[first:])  # (T - first, B, U)
+        raw = self.head(h) + self.skip(steps[first:])  # (T - first, B, K * (L + 1))
+        return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw))).transpose(0, 1)
+
+
+class WindowNetwork(nn.Module):
+    """Recurrent layers that read a window, and a dense head on what they know after its last step.
+
+    Parameters
+    ----------
+    config
+    inputs : F
+    head : what the raw outputs mean, and their loss
+    tbptt_steps : see `forecasting.model.layers.run_cells`
+    """
+
+    def __init__(self, config: NetworkConfig, inputs: int, head: Head, tbptt_steps: int | None = None) -> None:
+        super().__init__()
+        self.recurrence = Recurrent(config, inputs, return_sequences=False, tbptt_steps=tbptt_steps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.dense = nn.Linear(config.hidden, head.raw)  # W_hy, b_y
+        self.head = head
+
     def forward(self, x: Tensor) -> Tensor:
-        """Map inputs (B, T, F) to quantiles (B, T, K, L), in units of each horizon's volatility scale."""
-        h, _ = self.recurrence(x)  # (B, T, U)
-        raw = self.head(h) + self.skip(x)  # (B, T, K * (L + 1))
-        return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw)))
+        """Map windows (B, T, F) to raw outputs (B, R)."""
+        return self.dense(self.dropout(self.recurrence(x)))

@@ -1,106 +1,95 @@
 """Fit a network by backpropagation through time: every step of a window after its burn-in is supervised."""
 
-import copy
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from forecasting.config import Progress, TrainingConfig, no_progress
-from forecasting.errors import ModelError
+from forecasting.model.allocator import keep_freed_memory
+from forecasting.model.checkpoints import Checkpoint, fingerprint
+from forecasting.model.devices import choose_device, one_thread
+from forecasting.model.loop import Epoch, LoopConfig, run_epochs
 from forecasting.model.losses import pinball_loss
+from forecasting.model.networks import QuantileNetwork
 from forecasting.model.windows import TrainingSet, window_starts
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training windows: mean loss, mean gradient norm before clipping, seconds."""
-
-    loss: float
-    gradient_norm: float
-    seconds: float
-
-
 def train_network(
-    network: nn.Module,
+    network: QuantileNetwork,
     data: TrainingSet,
     levels: Tensor,
     config: TrainingConfig,
     progress: Progress = no_progress,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
-    """Train in place and return the history; the network ends with the moving average of its weights.
+    """Train in place and return the history; the network ends on the CPU with the moving average of its weights.
 
-    Deterministic for a seed, data and kind of machine: one thread, its own random generators.
+    Deterministic for a seed, data and kind of machine: one thread, its own random generators. The data stays on
+    the device that `config` names.
+
+    Parameters
+    ----------
+    network
+    data
+    levels : (L,)
+    config
+    progress
+    checkpoint : a file; killed and called again with the same arguments, training goes on after the last epoch
+        that was finished and ends with the same weights, to the last bit, as one that was never killed
 
     Raises
     ------
-    ModelError
-        The loss is no longer a finite number.
+    Diverged
+        The loss is no longer a finite number; the network has its last good weights.
+    UsageError
+        There is no such device.
     """
-    with one_thread():
-        return _train(network, data, levels, config, progress)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: faster for steps this small, and the same sums on every machine of a kind."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    device = choose_device(config.device)
+    keep_freed_memory()
+    kept = None
+    if checkpoint is not None:
+        tensors = [data.inputs, data.targets, levels, *network.parameters()]
+        kept = Checkpoint(checkpoint, fingerprint((config, data.lengths), tensors))
     try:
-        yield
+        with one_thread():
+            return _train(network.to(device), data, levels.to(device), config, progress, kept)
     finally:
-        torch.set_num_threads(threads)
+        network.cpu()
 
 
 def _train(
-    network: nn.Module, data: TrainingSet, levels: Tensor, config: TrainingConfig, progress: Progress
+    network: QuantileNetwork,
+    data: TrainingSet,
+    levels: Tensor,
+    config: TrainingConfig,
+    progress: Progress,
+    checkpoint: Checkpoint | None,
 ) -> list[Epoch]:
     rng = np.random.default_rng(config.seed)
     stride = config.window - config.burn_in  # each epoch supervises each step about once
     epochs = [window_starts(data.lengths, config.window, stride, rng) for _ in range(config.epochs)]
-    steps = sum(-(-len(starts) // config.batch_size) for starts in epochs)
-    noise = torch.Generator().manual_seed(config.seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
-    averaged = copy.deepcopy(network)
-    inputs = data.inputs.unfold(0, config.window, 1).transpose(1, 2)  # views: (N - T + 1, T, F)
-    targets = data.targets.unfold(0, config.window, 1).transpose(1, 2)
-    history: list[Epoch] = []
-    step = 0
-    network.train()
-    for starts in epochs:
-        losses, norms, began = [], [], time.perf_counter()
-        for begin in range(0, len(starts), config.batch_size):
-            step += 1
-            chosen = torch.from_numpy(starts[begin : begin + config.batch_size])
-            x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
-            x = x + config.input_noise * torch.randn(x.shape, generator=noise)
-            loss = pinball_loss(network(x)[:, config.burn_in :], y[:, config.burn_in :], levels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # through all steps of the window
-            norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-            if not (torch.isfinite(loss) and torch.isfinite(norm)):
-                raise ModelError(
-                    f"training diverged at step {step} of {steps}: the loss is {loss.item()}; next: another --seed "
-                    "or --cell, or a smaller learning rate"
-                )
-            optimizer.step()
-            schedule.step()
-            _average(averaged, network, min(config.average, step / (step + 10)))
-            losses.append(loss.item())
-            norms.append(norm.item())
-            progress("train", step, steps)
-        history.append(Epoch(float(np.mean(losses)), float(np.mean(norms)), time.perf_counter() - began))
-    network.load_state_dict(averaged.state_dict())
-    network.eval()
-    return history
+    batches = [np.split(starts, range(config.batch_size, len(starts), config.batch_size)) for starts in epochs]
+    noise = torch.Generator(levels.device).manual_seed(config.seed)
+    # views: (N - T + 1, T, F) and (N - T + 1, T, K)
+    inputs = data.inputs.to(levels.device).unfold(0, config.window, 1).transpose(1, 2)
+    targets = data.targets.to(levels.device).unfold(0, config.window, 1).transpose(1, 2)
 
+    def loss_of(chosen: Tensor) -> Tensor:
+        x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
+        x.add_(torch.randn(x.shape, generator=noise, device=x.device), alpha=config.input_noise)  # x is a copy
+        return pinball_loss(network(x, config.burn_in, config.tbptt_steps), y[:, config.burn_in :], levels)
 
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    for mean, weight in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(weight, 1 - decay)
+    loop = LoopConfig(
+        config.epochs,
+        config.learning_rate,
+        config.weight_decay,
+        config.average,
+        config.clip_norm,
+        config.schedule,
+        config.seed,
+    )
+    return run_epochs(
+        network, loop, batches.__getitem__, loss_of, noise=noise, checkpoint=checkpoint, progress=progress
+    )

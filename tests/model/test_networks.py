@@ -1,14 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from forecasting.config import LEVELS, NetworkConfig
 from forecasting.errors import UsageError
-from forecasting.model.losses import pinball_loss
-from forecasting.model.networks import OrderedQuantiles, QuantileNetwork
+from forecasting.model.networks import QuantileNetwork
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -24,18 +21,6 @@ def test_rnn_cell_is_the_textbook_recurrence(nonlinearity):
         b_h = w["bias_ih_l0"] + w["bias_hh_l0"]
         h = f(h @ w["weight_hh_l0"].T + x[:, t].numpy() @ w["weight_ih_l0"].T + b_h)
         np.testing.assert_allclose(states[:, t].detach().numpy(), h, atol=1e-12)
-
-
-@settings(max_examples=50, deadline=None)
-@given(seed=st.integers(0, 10_000), size=st.sampled_from([0.1, 1.0, 10.0, 30.0]))
-def test_quantiles_never_cross_whatever_the_weights(seed, size):
-    raw = size * torch.randn(20, len(LEVELS) + 1, generator=torch.Generator().manual_seed(seed))
-    assert (OrderedQuantiles(LEVELS)(raw).diff(dim=-1) >= 0).all()
-
-
-def test_raw_zeros_are_a_student_t_of_unit_variance():
-    quantiles = OrderedQuantiles(LEVELS)(torch.zeros(len(LEVELS) + 1)).numpy()
-    np.testing.assert_allclose(quantiles, stats.t.ppf(LEVELS, 5) * np.sqrt(3 / 5), atol=1e-5)
 
 
 def test_untrained_network_has_the_mean_size_of_the_targets():
@@ -79,18 +64,3 @@ def test_gradients_reach_back_through_the_whole_window():
     x = torch.randn(1, 30, 3, requires_grad=True)
     network(x)[:, -1].sum().backward()
     assert (x.grad[0].abs().sum(-1) > 0).all()
-
-
-def test_pinball_loss_against_its_definition_and_without_unknown_targets():
-    levels = torch.tensor([0.1, 0.5, 0.9])
-    quantiles = torch.tensor([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
-    targets = torch.tensor([2.0, float("nan")])
-    expected = (0.1 * 3 + 0.5 * 2 + 0.9 * 1) / 3
-    assert float(pinball_loss(quantiles, targets, levels)) == pytest.approx(expected)
-
-
-def test_unknown_targets_leave_the_gradient_finite():
-    quantiles = torch.zeros(2, 3, requires_grad=True)
-    pinball_loss(quantiles, torch.tensor([1.0, float("nan")]), torch.tensor([0.1, 0.5, 0.9])).backward()
-    assert torch.isfinite(quantiles.grad).all()
-    assert (quantiles.grad[1] == 0).all()

@@ -1,12 +1,20 @@
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from forecasting.config import LEVELS, NetworkConfig, TrainingConfig
-from forecasting.errors import ModelError
+from forecasting.errors import Diverged, ModelError, UsageError
+from forecasting.model.devices import choose_device
 from forecasting.model.losses import pinball_loss
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
+from forecasting.model.schedules import rate_at
 from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet
 
@@ -86,3 +94,108 @@ def test_divergence_stops_with_a_clear_error():
     network = QuantileNetwork(NetworkConfig(hidden=4), 2, 1, LEVELS)
     with pytest.raises(ModelError, match=r"diverged at step \d+ of \d+.*next:"):
         train_network(network, data, LEVEL_TENSOR, TrainingConfig(window=60, burn_in=20, epochs=5))
+
+
+def test_divergence_keeps_the_weights_of_the_last_good_epoch():
+    config = TrainingConfig(window=60, burn_in=20, epochs=3, batch_size=16)
+    data = _data(1, True)
+    network = _network()
+    expected = _network()
+    train_network(expected, data, LEVEL_TENSOR, replace(config, epochs=1, schedule="constant"))
+
+    def spoil(what, done, total):
+        if done == total // 3:  # the end of the first epoch
+            data.inputs[100:2000] = float("inf")
+
+    with pytest.raises(Diverged, match="the weights are those of epoch 1") as raised:
+        train_network(network, data, LEVEL_TENSOR, replace(config, schedule="constant"), spoil)
+    assert len(raised.value.history) == 1
+    for p, q in zip(network.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def _network():
+    torch.manual_seed(0)
+    return QuantileNetwork(NetworkConfig(hidden=8, layers=2, dropout=0.2), 2, 1, LEVELS)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_training import LEVEL_TENSOR, RESUMED, _data, _network
+from forecasting.model.training import train_network
+
+def kill(what, done, total):
+    if done == int(total * 0.6):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train_network(_network(), _data(1, True), LEVEL_TENSOR, RESUMED, kill, Path(sys.argv[2]))
+"""
+RESUMED = TrainingConfig(window=60, burn_in=20, epochs=4, batch_size=16)
+
+
+def test_killed_in_the_middle_it_resumes_and_ends_at_the_same_weights_to_the_last_bit(tmp_path):
+    path = tmp_path / "training.safetensors"
+    here = str(Path(__file__).parent)
+    run = subprocess.run([sys.executable, "-c", KILLED, here, str(path)], capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert path.exists()
+    seen = []
+    resumed, unbroken = _network(), _network()
+    history = train_network(
+        resumed, _data(1, True), LEVEL_TENSOR, RESUMED, lambda what, done, total: seen.append(done / total), path
+    )
+    expected = train_network(unbroken, _data(1, True), LEVEL_TENSOR, RESUMED)
+    assert 0.5 < seen[0] < 0.6  # two of four epochs were not trained again
+    assert [(e.loss, e.gradient_norm) for e in history] == [(e.loss, e.gradient_norm) for e in expected]
+    for p, q in zip(resumed.parameters(), unbroken.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert not path.exists()
+
+
+def test_the_checkpoint_of_another_training_or_a_broken_one_is_not_taken_up(tmp_path):
+    path = tmp_path / "training.safetensors"
+
+    def stop(what, done, total):
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_network(_network(), _data(2, True), LEVEL_TENSOR, RESUMED, stop, path)
+    expected = _network()
+    train_network(expected, _data(1, True), LEVEL_TENSOR, RESUMED)
+    for content in (path.read_bytes(), path.read_bytes()[:1000], b""):
+        path.write_bytes(content)
+        network = _network()
+        train_network(network, _data(1, True), LEVEL_TENSOR, RESUMED, checkpoint=path)
+        for p, q in zip(network.parameters(), expected.parameters(), strict=True):
+            assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("steps", [2, 7, 50])
+def test_the_one_cycle_schedule_is_torchs(steps):
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    for step in range(steps):
+        group = optimizer.param_groups[0]
+        assert rate_at("one_cycle", step, steps, 3e-3) == pytest.approx((group["lr"], group["betas"][0]), rel=1e-12)
+        optimizer.step()
+        if step + 1 < steps:
+            schedule.step()
+
+
+def test_other_schedules_fall_to_zero_or_stay():
+    assert [rate_at("cosine", step, 4, 1.0)[0] for step in (0, 2)] == pytest.approx([1.0, 0.5])
+    assert rate_at("cosine", 4, 4, 1.0)[0] == pytest.approx(0.0)
+    assert {rate_at("constant", step, 4, 0.1) for step in range(4)} == {(0.1, 0.9)}
+
+
+def test_a_device_that_is_not_there_or_not_known_is_refused():
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(UsageError, match="devices are auto, cpu, cuda, mps"):
+        TrainingConfig(device="abacus")
+    absent = next(d for d in ("cuda", "mps") if choose_device("auto").type != d)
+    with pytest.raises(UsageError, match=f"{absent}.*finds none.*next:"):
+        train_network(_network(), _data(1, True), LEVEL_TENSOR, TrainingConfig(device=absent))
