@@ -14,6 +14,7 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.model.market import market_means
+from forecasting.model.report_timing import report_timing
 
 WARM_UP = 60
 """Leading bars of a history that get no features: the volatility estimates are not settled there."""
@@ -94,11 +95,18 @@ def _relative(m: _Moves) -> dict[str, pd.Series]:
     return {f"relative_{name}": m.levels[name] - m.market[name] for name in ("range_3", "variance", "range_250")}
 
 
+def _report_timing(m: _Moves) -> dict[str, np.ndarray]:
+    relative = _settled(m.levels) - m.market
+    jump, surprise = (relative[name].to_numpy(dtype="float64") for name in ("jump", "surprise"))
+    return report_timing(jump, surprise, pd.DatetimeIndex(relative.index))
+
+
 GROUPS: dict[str, Callable[[_Moves], Mapping[str, pd.Series | np.ndarray]]] = {
     "returns": _returns,
     "volatility_ladder": _volatility_ladder,
     "volume": _volume,
     "relative": _relative,
+    "report_timing": _report_timing,
 }
 
 

@@ -79,8 +79,8 @@ def test_range_variance_is_parkinsons_plus_the_squared_gap():
 def test_every_group_contributes_inputs(series):
     names = make_features([series])[0].names
     assert len(names) == len(set(names))
-    assert list(GROUPS) == ["returns", "volatility_ladder", "volume", "relative"]
-    assert {"return_1", "range_30", "volume_today", "relative_variance"} <= set(names)
+    assert list(GROUPS) == ["returns", "volatility_ladder", "volume", "relative", "report_timing"]
+    assert {"return_1", "range_30", "volume_today", "relative_variance", "event_years_5"} <= set(names)
 
 
 def test_changing_the_future_of_a_pool_changes_no_earlier_input_of_any_symbol(pool):
@@ -123,5 +123,6 @@ def test_where_the_market_is_too_small_its_inputs_are_unknown_and_its_variances_
     for few in (pool[:-1], [*pool[:-1], PriceSeries(Instrument("T", "synthetic", "XTKS"), pool[-1].bars)]):
         for f in make_features(few):
             assert np.isnan(_of(f, "relative_variance")).all()
+            assert np.isnan(_of(f, "event_years_5")).all()
             own, market = np.hsplit(f.log_variances, 2)
             np.testing.assert_array_equal(own, market)
