@@ -90,7 +90,7 @@ def _train(
                 )
             optimizer.step()
             schedule.step()
-            _average(averaged, network, min(config.average, step / (step + 10)))
+            _average(averaged, network, min(config.average, step / (step + 3)))
             losses.append(loss.item())
             norms.append(norm.item())
             progress("train", step, steps)
