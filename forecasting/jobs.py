@@ -14,8 +14,8 @@ import pandas as pd
 from forecasting.checks import leave_out_short, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError
-from forecasting.evaluation.folds import require_longer_than
 from forecasting.evaluation.audit.leakage import AuditReport, audit_network, audit_store
+from forecasting.evaluation.folds import require_longer_than
 from forecasting.evaluation.report import BacktestReport, list_backtests, load_report
 from forecasting.evaluation.workers import Workers
 from forecasting.exports import export_forecasts
