@@ -91,10 +91,6 @@ def _volume(m: _Moves) -> dict[str, pd.Series]:
     return {"volume_today": m.levels["surprise"], "volume_week": _ewma(m.log_volume, 5) - _ewma(m.log_volume, 60)}
 
 
-def _relative(m: _Moves) -> dict[str, pd.Series]:
-    return {f"relative_{name}": m.levels[name] - m.market[name] for name in ("range_3", "variance", "range_250")}
-
-
 def _report_timing(m: _Moves) -> dict[str, np.ndarray]:
     relative = _settled(m.levels) - m.market
     jump, surprise = (relative[name].to_numpy(dtype="float64") for name in ("jump", "surprise"))
@@ -105,7 +101,6 @@ GROUPS: dict[str, Callable[[_Moves], Mapping[str, pd.Series | np.ndarray]]] = {
     "returns": _returns,
     "volatility_ladder": _volatility_ladder,
     "volume": _volume,
-    "relative": _relative,
     "report_timing": _report_timing,
 }
 

@@ -79,8 +79,8 @@ def test_range_variance_is_parkinsons_plus_the_squared_gap():
 def test_every_group_contributes_inputs(series):
     names = make_features([series])[0].names
     assert len(names) == len(set(names))
-    assert list(GROUPS) == ["returns", "volatility_ladder", "volume", "relative", "report_timing"]
-    assert {"return_1", "range_30", "volume_today", "relative_variance", "event_years_5"} <= set(names)
+    assert list(GROUPS) == ["returns", "volatility_ladder", "volume", "report_timing"]
+    assert {"return_1", "range_30", "volume_today", "event_years_5"} <= set(names)
 
 
 def test_changing_the_future_of_a_pool_changes_no_earlier_input_of_any_symbol(pool):
@@ -107,22 +107,16 @@ def test_a_symbol_outside_the_market_changes_no_input_of_others(pool):
         np.testing.assert_array_equal(alone.log_variances, beside.log_variances)
 
 
-def test_relative_volatility_is_the_log_over_the_mean_of_the_exchange(pool):
+def test_the_market_s_variances_are_the_means_of_the_exchange(pool):
     features = make_features(pool)
-    names = ("relative_range_3", "relative_variance", "relative_range_250")
-    for name in names:
-        together = np.stack([_of(f, name)[WARM_UP:] for f in features])
-        np.testing.assert_allclose(together.mean(axis=0), 0, atol=1e-6)
-    # ladder and relative inputs of one symbol are of the same variances
-    a, b = features[0], features[1]
-    differs = a.log_variances[500, 0] - b.log_variances[500, 0]
-    assert _of(a, names[0])[500] - _of(b, names[0])[500] == pytest.approx(differs, rel=1e-5)
+    own, market = (np.stack(x) for x in zip(*(np.hsplit(f.log_variances[WARM_UP:], 2) for f in features), strict=True))
+    for each in market:
+        np.testing.assert_allclose(each, own.mean(axis=0), atol=1e-12)
 
 
 def test_where_the_market_is_too_small_its_inputs_are_unknown_and_its_variances_the_symbol_s_own(pool):
     for few in (pool[:-1], [*pool[:-1], PriceSeries(Instrument("T", "synthetic", "XTKS"), pool[-1].bars)]):
         for f in make_features(few):
-            assert np.isnan(_of(f, "relative_variance")).all()
             assert np.isnan(_of(f, "event_years_5")).all()
             own, market = np.hsplit(f.log_variances, 2)
             np.testing.assert_array_equal(own, market)
