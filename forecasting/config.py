@@ -91,7 +91,7 @@ class TrainingConfig:
     learning_rate: float = 3e-3  # peak of the schedule
     weight_decay: float = 1e-2
     input_noise: float = 0.5  # standard deviations of noise added to the standardised inputs
-    average: float = 0.99  # decay of the moving average of the weights that is kept
+    average: float = 0.995  # decay of the moving average of the weights that is kept
     clip_norm: float = 1.0
     seed: int = 0
     tbptt_steps: int | None = None  # truncates backpropagation through time; None goes through the whole window

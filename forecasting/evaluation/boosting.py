@@ -19,7 +19,8 @@ from forecasting.model.scale import HarScale
 class BoostedQuantiles:
     """One boosted ensemble of trees for each quantile level and report horizon (Friedman, 2001).
 
-    Inputs are the network's features, targets its log returns over the volatility scale of their horizon.
+    Inputs are the network's features, zero where they are not known; targets are its log returns over the volatility
+    scale of their horizon.
     The levels are fitted one by one, so their predictions are sorted, which never makes them worse
     (Chernozhukov, Fernandez-Val and Galichon, 2010); the horizons between are filled in as the network's are.
 
@@ -38,7 +39,7 @@ class BoostedQuantiles:
         self.levels = levels
         self.rows = rows
         self.seed = seed
-        self._fitted: tuple[HarScale, list[list[Any]]] | None = None
+        self._fitted: tuple[HarScale, list[list[Any]], frozenset[str]] | None = None
 
     @property
     def needs(self) -> int:
@@ -51,7 +52,7 @@ class BoostedQuantiles:
         chosen = np.arange(len(pool.inputs))
         if len(chosen) > self.rows:
             chosen = np.sort(np.random.default_rng(self.seed).choice(chosen, self.rows, replace=False))
-        inputs, ratios = pool.inputs[chosen], pool.ratios[chosen]
+        inputs, ratios = np.nan_to_num(pool.inputs[chosen]), pool.ratios[chosen]
         horizons = report_horizons(self.horizon)
         ensembles: list[list[Any]] = []
         with threadpool_limits(1):  # on shared cores, the threads of trees this small wait for each other
@@ -60,7 +61,7 @@ class BoostedQuantiles:
                 known = np.isfinite(ratios[:, h - 1])
                 ensembles.append([self._boost(inputs[known], ratios[known, h - 1], level) for level in self.levels])
         progress("train", len(horizons), len(horizons))
-        self._fitted = pool.scale, ensembles
+        self._fitted = pool.scale, ensembles, frozenset(series)
         return self
 
     def _boost(self, inputs: np.ndarray, targets: np.ndarray, level: float) -> Any:
@@ -82,6 +83,8 @@ class BoostedQuantiles:
     def roll(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> dict[str, RollingForecast]:
         """Return, by symbol, the forecasts from every origin at or after `first`.
 
+        The market is the universe it was fitted on, as far as it is among the series.
+
         Raises
         ------
         ModelError
@@ -89,14 +92,14 @@ class BoostedQuantiles:
         TooFewBars, DataError
             A symbol has fewer bars before `first` than `needs`, or a void session after it.
         """
-        scale, ensembles = require_fitted(self._fitted, self.name)
+        scale, ensembles, universe = require_fitted(self._fitted, self.name)
         weights = interpolation_weights(range(1, self.horizon + 1))
+        readable = {symbol: readable_part(series[symbol], first, self.needs, self.name) for symbol in sorted(series)}
+        features = make_features([part for part, _ in readable.values()], universe)
         rolled = {}
-        for symbol, s in series.items():
-            part, begin = readable_part(s, first, self.needs, self.name)
-            features = make_features(part)
-            quantiles = np.einsum("hk,nkl->nhl", weights, _predict(ensembles, features.values[begin:]))
-            rolled[symbol] = to_rolling(part, begin, self.levels, quantiles * scale(features)[begin:, :, None])
+        for (symbol, (part, begin)), f in zip(readable.items(), features, strict=True):
+            quantiles = np.einsum("hk,nkl->nhl", weights, _predict(ensembles, np.nan_to_num(f.values[begin:])))
+            rolled[symbol] = to_rolling(part, begin, self.levels, quantiles * scale(f)[begin:, :, None])
         return rolled
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from forecasting.bars import PriceSeries
 from forecasting.config import LEVELS, Progress, no_progress
-from forecasting.evaluation.histories import market_features, pool_histories, readable_part, require_fitted, to_rolling
+from forecasting.evaluation.histories import pool_histories, readable_part, require_fitted, to_rolling
 from forecasting.forecasts import RollingForecast
-from forecasting.model.features import WARM_UP
+from forecasting.model.features import WARM_UP, make_features
 from forecasting.model.scale import HarScale
 
 
@@ -43,7 +43,7 @@ class HarQuantiles:
 
     def fit(self, series: Mapping[str, PriceSeries], progress: Progress = no_progress) -> Self:
         """Fit the scale and the quantiles; raises `TooFewBars` with fewer than 100 pooled outcomes."""
-        pool = pool_histories(series, self.horizon, self.name, market_features)
+        pool = pool_histories(series, self.horizon, self.name)
         self._fitted = pool.scale, np.nanquantile(pool.ratios, self.levels, axis=0).T, frozenset(series)  # (H, L)
         return self
 
@@ -61,7 +61,7 @@ class HarQuantiles:
         """
         scale, quantiles, universe = require_fitted(self._fitted, self.name)
         readable = {symbol: readable_part(series[symbol], first, self.needs, self.name) for symbol in sorted(series)}
-        features = market_features([part for part, _ in readable.values()], universe)
+        features = make_features([part for part, _ in readable.values()], universe)
         rolled = {}
         for (symbol, (part, begin)), f in zip(readable.items(), features, strict=True):
             widths = scale(f)[begin:]  # (N, H)

@@ -1,7 +1,7 @@
 """What baselines on bars have in common: which bars they may read, what they learn from, what they return."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from forecasting.bars import PriceSeries
 from forecasting.errors import DataError, ModelError, TooFewBars
 from forecasting.forecasts import RollingForecast
-from forecasting.model.features import WARM_UP, Features, make_features
+from forecasting.model.features import WARM_UP, make_features
 from forecasting.model.scale import HarScale, fit_scale
 
 _FEWEST = 100  # pooled outcomes below which no quantile is given
@@ -35,46 +35,7 @@ class PooledHistory:
     scale: HarScale
 
 
-def own_features(parts: Sequence[PriceSeries]) -> list[Features]:
-    """Return the features of each history, by itself."""
-    return [make_features(part) for part in parts]
-
-
-def market_features(parts: Sequence[PriceSeries], members: Collection[str] | None = None) -> list[Features]:
-    """Return the features of each history, with the market's regressors of volatility behind its own.
-
-    The market of a session is the mean over the histories of the same exchange that are past their warm-up: its
-    sessions close together, so that none is in another's future. Without one, it is the history itself.
-
-    Parameters
-    ----------
-    members : symbols that make the market; by default all
-    """
-    features = own_features(parts)
-    keys = ["exchange", "session"]
-    rows = [
-        pd.DataFrame(f.log_variances[WARM_UP:]).assign(exchange=p.instrument.calendar, session=p.sessions[WARM_UP:])
-        for p, f in zip(parts, features, strict=True)
-        if members is None or p.symbol in members
-    ]
-    market = pd.concat(rows).groupby(keys).mean() if rows else None
-    extended = []
-    for p, f in zip(parts, features, strict=True):
-        shared = f.log_variances
-        if market is not None:
-            of_exchange = pd.MultiIndex.from_product([[p.instrument.calendar], p.sessions], names=keys)
-            found = market.reindex(of_exchange).to_numpy()
-            shared = np.where(np.isnan(found), shared, found)
-        extended.append(replace(f, log_variances=np.hstack([f.log_variances, shared])))
-    return extended
-
-
-def pool_histories(
-    series: Mapping[str, PriceSeries],
-    horizon: int,
-    name: str,
-    features_of: Callable[[Sequence[PriceSeries]], list[Features]] = own_features,
-) -> PooledHistory:
+def pool_histories(series: Mapping[str, PriceSeries], horizon: int, name: str) -> PooledHistory:
     """Return the training rows of all series, in the order of their symbols, whatever order they came in.
 
     What a void session parts counts as histories of their own: no scale or return crosses it.
@@ -92,7 +53,7 @@ def pool_histories(
             f"{name} has {fewest} outcomes of {horizon} sessions to learn from after a warm-up of {WARM_UP}, "
             f"{_FEWEST} are needed; next: fetch a longer history, or ask for fewer test sessions"
         )
-    features = features_of(stretches)
+    features = make_features(stretches)
     scale = fit_scale(features, horizon)
     horizons = range(1, horizon + 1)
     ratios = [(part.log_returns(horizons) / scale(f))[WARM_UP:] for part, f in zip(stretches, features, strict=True)]

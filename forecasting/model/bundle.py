@@ -26,7 +26,7 @@ from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.workspace import write_atomic, write_json
 
-FORMAT = 1
+FORMAT = 2
 _WEIGHTS = "weights.safetensors"
 
 

@@ -1,17 +1,20 @@
-"""The network's inputs: causal and scale-free functions of one symbol's bars.
+"""The network's inputs: causal and scale-free functions of a symbol's bars, and of those beside it.
 
-Row t uses bars up to and including t, so every feature may inform a forecast from origin t. Nothing is
-fitted here. Each group is named; the bundle of a model lists the groups it was trained with.
+Row t uses bars up to and including t, and of other symbols those of the same session on the same exchange, so
+every feature may inform a forecast from origin t. Nothing is fitted here. Each group is named; the bundle of a model
+lists the groups it was trained with.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from forecasting.bars import PriceSeries
+from forecasting.model.market import market_means
+from forecasting.model.report_timing import report_timing
 
 WARM_UP = 60
 """Leading bars of a history that get no features: the volatility estimates are not settled there."""
@@ -31,9 +34,13 @@ class _Moves:
     gap: pd.Series  # log return from the previous close to the open
     log_close: pd.Series
     g: pd.Series  # range variance: Parkinson's estimate of the session, plus the squared gap
-    variance: pd.Series  # exponentially weighted mean of g
-    scale: pd.Series  # square root of variance: daily volatility, in log returns
-    volume: pd.Series
+    scale: pd.Series  # square root of the exponentially weighted mean of g: daily volatility, in log returns
+    log_volume: pd.Series
+    levels: pd.DataFrame  # what is compared across symbols; the first are the regressors of the volatility scale
+    market: pd.DataFrame  # their means over the market; NaN where there is none
+
+
+_OTHERS = ("variance", "jump", "surprise")  # levels that are no regressors
 
 
 def _ewma(x: pd.Series, half_life: float) -> pd.Series:
@@ -48,7 +55,24 @@ def _moves(series: PriceSeries) -> _Moves:
     # Parkinson (1980): E[(log high - log low)^2] = 4 log 2 x variance
     g = (log["high"] - log["low"]) ** 2 / (4 * np.log(2)) + gap**2 + _FLOOR
     variance = _ewma(g, _HALF_LIFE)
-    return _Moves(r, gap, log["close"], g, variance, np.sqrt(variance), bars["volume"])
+    scale = np.sqrt(variance)
+    log_volume = np.log(bars["volume"].where(bars["volume"] > 0))  # no volume is no news, not a volume of nothing
+    levels = {f"range_{k}": np.log(_ewma(g, k)) for k in _LADDER}
+    levels |= {f"square_{k}": np.log(_ewma(r**2, k) + _FLOOR) for k in _SQUARES}
+    levels |= {"range_today": np.log(g), "fall": r.clip(upper=0) / scale}
+    levels |= {
+        "variance": np.log(variance),
+        "jump": np.log(g / variance.shift()) / 2,
+        "surprise": log_volume - _ewma(log_volume, 20),
+    }
+    frame = pd.DataFrame(levels)
+    return _Moves(r, gap, log["close"], g, scale, log_volume, frame, frame * np.nan)
+
+
+def _settled(levels: pd.DataFrame) -> pd.DataFrame:
+    out = levels.copy()
+    out.iloc[:WARM_UP] = np.nan
+    return out
 
 
 def _returns(m: _Moves) -> dict[str, pd.Series]:
@@ -59,20 +83,25 @@ def _returns(m: _Moves) -> dict[str, pd.Series]:
 
 
 def _volatility_ladder(m: _Moves) -> dict[str, pd.Series]:
-    ladder = {f"range_{k}": np.log(_ewma(m.g, k) / m.variance) for k in _LADDER}
-    squares = {f"square_{k}": np.log((_ewma(m.r**2, k) + _FLOOR) / m.variance) for k in _SQUARES}
-    return {"range_today": np.log(m.g / m.variance).clip(-_CLIP, _CLIP), **ladder, **squares}
+    names = ("range_today", *(f"range_{k}" for k in _LADDER), *(f"square_{k}" for k in _SQUARES))
+    return {name: (m.levels[name] - m.levels["variance"]).clip(-_CLIP, _CLIP) for name in names}
 
 
 def _volume(m: _Moves) -> dict[str, pd.Series]:
-    log = np.log(m.volume.where(m.volume > 0))  # no volume is no news, not a volume of nothing
-    return {"volume_today": log - _ewma(log, 20), "volume_week": _ewma(log, 5) - _ewma(log, 60)}
+    return {"volume_today": m.levels["surprise"], "volume_week": _ewma(m.log_volume, 5) - _ewma(m.log_volume, 60)}
 
 
-GROUPS: dict[str, Callable[[_Moves], dict[str, pd.Series]]] = {
+def _report_timing(m: _Moves) -> dict[str, np.ndarray]:
+    relative = _settled(m.levels) - m.market
+    jump, surprise = (relative[name].to_numpy(dtype="float64") for name in ("jump", "surprise"))
+    return report_timing(jump, surprise, pd.DatetimeIndex(relative.index))
+
+
+GROUPS: dict[str, Callable[[_Moves], Mapping[str, pd.Series | np.ndarray]]] = {
     "returns": _returns,
     "volatility_ladder": _volatility_ladder,
     "volume": _volume,
+    "report_timing": _report_timing,
 }
 
 
@@ -83,8 +112,9 @@ class Features:
     Parameters
     ----------
     names : length F
-    values : float32 (bars, F); NaN in the first `WARM_UP` rows
-    log_variances : float64 (bars, P), regressors of the volatility scale
+    values : float32 (bars, F); NaN in the first `WARM_UP` rows, and where it is not known
+    log_variances : float64 (bars, P), regressors of the volatility scale: the symbol's own, then its market's, which
+        are the symbol's own again where it has no market
     range_variance : float64 (bars,), the session's own variance as its range and gap show it
     """
 
@@ -94,14 +124,28 @@ class Features:
     range_variance: np.ndarray
 
 
-def make_features(series: PriceSeries) -> Features:
-    """Return the inputs of every session of a series; row t knows nothing after bar t."""
-    m = _moves(series)
+def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None = None) -> list[Features]:
+    """Return the inputs of every session of each history; row t knows nothing that closes after bar t.
+
+    Parameters
+    ----------
+    pool
+    members : symbols that make the market of each exchange; by default all
+    """
+    moves = [_moves(series) for series in pool]
+    means = market_means(pool, [_settled(m.levels).to_numpy(dtype="float64") for m in moves], members)
+    return [
+        _features(replace(m, market=pd.DataFrame(mean, m.levels.index, m.levels.columns)))
+        for m, mean in zip(moves, means, strict=True)
+    ]
+
+
+def _features(m: _Moves) -> Features:
     columns = {name: x for group in GROUPS.values() for name, x in group(m).items()}
     # a copy: pandas hands out read-only memory, which torch must not write to
-    values = pd.DataFrame(columns).fillna(0.0).to_numpy("float32", copy=True)
+    values = pd.DataFrame(columns).to_numpy("float32", copy=True)
     values[:WARM_UP] = np.nan
-    regressors = [np.log(_ewma(m.g, k)) for k in _LADDER]
-    regressors += [np.log(_ewma(m.r**2, k) + _FLOOR) for k in _SQUARES]
-    regressors += [np.log(m.g), m.r.clip(upper=0) / m.scale]
-    return Features(tuple(columns), values, np.column_stack(regressors), m.g.to_numpy(dtype="float64", copy=True))
+    own = m.levels.drop(columns=list(_OTHERS))
+    shared = m.market[own.columns].fillna(own)
+    regressors = np.hstack([own, shared]).astype("float64")
+    return Features(tuple(columns), values, regressors, m.g.to_numpy(dtype="float64", copy=True))

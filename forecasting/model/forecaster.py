@@ -200,15 +200,19 @@ class RNNForecaster:
                 f"{self.model.trained_until.date()}, and what it has seen it cannot forecast; next: a later date, or "
                 "train on an earlier part"
             )
-        scaled = {symbol: self._scaled(series, symbol) for symbol in sorted(series)}
+        scaled = {symbol: self._scaled(series[symbol], features) for symbol, features in self.features(series).items()}
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
         dates = _dates_of(rows.origins for rows in scaled.values())
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
         return Tracked(scaled, dates, offsets)
 
-    def features(self, series: Mapping[str, PriceSeries], symbol: str) -> Features:
-        """Return the inputs of one symbol of a pool, from its last void session on; row t knows nothing after bar t."""
-        return make_features(self._readable(series[symbol]))
+    def features(self, series: Mapping[str, PriceSeries]) -> dict[str, Features]:
+        """Return each symbol's inputs, from its last void session on; row t knows nothing after bar t.
+
+        The market they are set against is the model's universe, as far as it is among the series.
+        """
+        readable = [self._readable(series[symbol]) for symbol in sorted(series)]
+        return dict(zip(sorted(series), make_features(readable, self.model.universe), strict=True))
 
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
         """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
@@ -233,9 +237,9 @@ class RNNForecaster:
             )
         return part
 
-    def _scaled(self, pool: Mapping[str, PriceSeries], symbol: str) -> OutOfTraining:
+    def _scaled(self, series: PriceSeries, features: Features) -> OutOfTraining:
         """Run the network over a whole history and return what lies after the training part."""
-        series, features = self._readable(pool[symbol]), self.features(pool, symbol)
+        series = self._readable(series)
         inputs = standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
         with torch.no_grad(), one_thread():
             knots = self.model.network(inputs[None])[0].numpy().astype("float64")  # (T, K, L)

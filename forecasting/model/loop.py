@@ -118,7 +118,7 @@ def run_epochs(
                 norm = nn.utils.clip_grad_norm_(weights, config.clip_norm)
                 optimizer.step()
                 course.step += 1
-                _average(averaged, network, min(config.average, course.step / (course.step + 10)))
+                _average(averaged, network, min(config.average, course.step / (course.step + 3)))
                 found.append(torch.stack([loss.detach(), norm.detach()]))
                 progress("train", course.step, steps)
             losses, norms = torch.stack(found).cpu().unbind(1)

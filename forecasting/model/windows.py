@@ -61,7 +61,7 @@ def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], 
             f"a horizon of {max(horizons)} needs {needed}; next: fetch a longer history, or ask for fewer "
             "test sessions (--test-sessions) or a shorter --window"
         )
-    features = [make_features(series) for series in long_enough]
+    features = make_features(long_enough)
     scale = fit_scale(features, max(horizons))
     columns = np.asarray(horizons) - 1
     targets = [
@@ -69,8 +69,7 @@ def make_training_set(universe: Sequence[PriceSeries], horizons: Sequence[int], 
         for series, f in zip(long_enough, features, strict=True)
     ]
     inputs = torch.from_numpy(np.concatenate([f.values[WARM_UP:] for f in features]))
-    std, mean = torch.std_mean(inputs, dim=0)
-    std = std.clamp(min=1e-6)
+    mean, std = _moments(inputs)
     return TrainingSet(
         standardize(inputs, mean, std),
         torch.from_numpy(np.concatenate(targets).astype("float32")),
@@ -87,7 +86,15 @@ def standardize(inputs: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> 
 
     A day unlike any before then says no more than the most extreme of days, and cannot blow a forecast up.
     """
-    return ((inputs - mean) / std).clamp(-_EXTREME, _EXTREME)
+    return ((inputs - mean) / std).clamp(-_EXTREME, _EXTREME).nan_to_num(0.0)
+
+
+def _moments(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation of each input where it is known."""
+    known = [column[column.isfinite()] for column in inputs.T]
+    mean = torch.stack([x.mean() if len(x) else torch.zeros(()) for x in known])
+    std = torch.stack([x.std() if len(x) > 1 else torch.ones(()) for x in known])
+    return mean, std.clamp(min=1e-6)
 
 
 def window_starts(lengths: Sequence[int], window: int, stride: int, rng: np.random.Generator) -> np.ndarray:

@@ -25,9 +25,9 @@ def test_horizons_between_the_report_horizons_are_filled_in_as_the_network_s_are
     series = random_walk(bars=500, seed=2)
     boosted = BoostedQuantiles(7, FEW).fit({"AAA": series.until(series.sessions[449])})
     values = boosted.roll({"AAA": series}, series.sessions[450])["AAA"].values
-    scale, ensembles = boosted._fitted
+    scale, ensembles, _ = boosted._fitted
     assert len(ensembles) == 5  # 1, 2, 3, 5, 7
-    in_scales = values / scale(make_features(series))[450:, :, None]
+    in_scales = values / scale(make_features([series])[0])[450:, :, None]
     weights = interpolation_weights(range(1, 8))
     assert in_scales == pytest.approx(np.einsum("hk,nkl->nhl", weights, in_scales[:, [0, 1, 2, 4, 6]]), abs=1e-12)
 
@@ -42,10 +42,10 @@ def test_predictions_of_levels_that_cross_are_sorted():
 
     series = random_walk(bars=300, seed=3)
     boosted = BoostedQuantiles(1, FEW).fit({"AAA": series})
-    scale, _ = boosted._fitted
-    boosted._fitted = scale, [[Always(0.5), Always(1.0), Always(-2.0)]]
+    scale, _, universe = boosted._fitted
+    boosted._fitted = scale, [[Always(0.5), Always(1.0), Always(-2.0)]], universe
     values = boosted.roll({"AAA": series}, series.sessions[290])["AAA"].values[:, 0]
-    assert values == pytest.approx(scale(make_features(series))[290:] * [-2.0, 0.5, 1.0])
+    assert values == pytest.approx(scale(make_features([series])[0])[290:] * [-2.0, 0.5, 1.0])
 
 
 def test_the_rows_drawn_depend_on_the_seed_alone():

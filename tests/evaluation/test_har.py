@@ -3,12 +3,9 @@ import pytest
 from helpers import random_walk, with_void
 from scipy import stats
 
-from forecasting.bars import PriceSeries
 from forecasting.config import LEVELS
 from forecasting.errors import TooFewBars
 from forecasting.evaluation.har import HarQuantiles
-from forecasting.evaluation.histories import market_features
-from forecasting.instruments import Instrument
 from forecasting.model.features import WARM_UP, make_features
 from forecasting.model.scale import fit_scale
 
@@ -17,14 +14,14 @@ def test_quantiles_are_the_pooled_ones_of_return_over_scale_times_today_s_scale(
     series = {s: random_walk(s, bars=300, seed=i, volatility=0.01 * (i + 1)) for i, s in enumerate(["AAA", "BBB"])}
     past = {s: x.until(x.sessions[269]) for s, x in series.items()}
     rolled = HarQuantiles(2).fit(past).roll(series, series["AAA"].sessions[270])
-    features = market_features(list(past.values()))
+    features = make_features(list(past.values()))
     scale = fit_scale(features, 2)
     for h in (1, 2):
         ratios = []
         for x, f in zip(past.values(), features, strict=True):
             log_close, width = np.log(x.bars["close"].to_numpy()), scale(f)
             ratios += [(log_close[t + h] - log_close[t]) / width[t, h - 1] for t in range(WARM_UP, 270 - h)]
-        today = scale(market_features(list(series.values()))[1])[285, h - 1]
+        today = scale(make_features(list(series.values()))[1])[285, h - 1]
         expected = np.quantile(ratios, LEVELS) * today
         assert rolled["BBB"].values[15, h - 1] == pytest.approx(expected, rel=1e-9)
 
@@ -71,19 +68,3 @@ def test_too_few_outcomes_are_refused_with_their_number():
     series = random_walk(bars=WARM_UP + 5 + 99)
     with pytest.raises(TooFewBars, match="har has 99 outcomes of 5 sessions .* 100 are needed; next: "):
         HarQuantiles(5).fit({"AAA": series})
-
-
-def test_the_market_of_a_session_is_the_mean_over_its_exchange_alone():
-    american = [random_walk(s, bars=300, seed=i) for i, s in enumerate(["AAA", "BBB"])]
-    young = random_walk("CCC", bars=WARM_UP + 20, seed=2)
-    tokyo = PriceSeries(Instrument.from_symbol("7203.T"), random_walk("DDD", bars=300, seed=3).bars)
-    parts = [*american, young, tokyo]
-    own = [make_features(x).log_variances for x in parts]
-    found = [f.log_variances for f in market_features(parts)]
-    n = own[0].shape[1]
-    for before, after in zip(own, found, strict=True):
-        np.testing.assert_array_equal(after[:, :n], before)
-    # 200 from the end the third is not there yet; at the end it is
-    assert found[0][-200, n:] == pytest.approx((own[0][-200] + own[1][-200]) / 2)
-    assert found[0][-1, n:] == pytest.approx((own[0][-1] + own[1][-1] + own[2][-1]) / 3)
-    assert found[3][WARM_UP:, n:] == pytest.approx(own[3][WARM_UP:])

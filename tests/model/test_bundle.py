@@ -85,10 +85,10 @@ def test_a_manifest_that_is_not_whole_is_a_clear_error(saved, content):
 
 def test_another_format_is_refused(saved):
     models, model_id = saved
-    content = json.loads((models / model_id / "bundle.json").read_text()) | {"format": 2}
+    content = json.loads((models / model_id / "bundle.json").read_text()) | {"format": 3}
     (models / model_id / "bundle.json").write_text(json.dumps(content))
     (models / model_id).rename(models / model_name(content))
-    with pytest.raises(BundleError, match="format 2"):
+    with pytest.raises(BundleError, match="format 3"):
         load_model(models, model_name(content))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import random_walk, utc, with_void
+from helpers import random_walk, synthetic_series, utc, with_void
 
 from forecasting.bars import PriceSeries
 from forecasting.config import NetworkConfig
@@ -12,6 +12,7 @@ from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
 from forecasting.ingestion.synthetic import make_market
 from forecasting.instruments import Instrument
 from forecasting.model.forecaster import RNNForecaster, interpolation_weights
+from forecasting.model.market import FEWEST
 from forecasting.sessions import are_sessions, calendar_sessions, session_close
 
 FIRST = pd.Timestamp("2012-01-03")
@@ -64,6 +65,21 @@ def test_asking_for_more_symbols_does_not_change_a_forecast(fitted, market):
     np.testing.assert_allclose(
         fitted.forecast(universe)["SYN1"].values, fitted.forecast(market)["SYN1"].values, atol=1e-12
     )
+
+
+def test_set_against_a_market_a_forecast_is_the_same_rolled_cut_and_among_more_symbols(small_recipe):
+    recipe = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
+    everything = {s: synthetic_series(s, "2009-12-31") for s in (f"SYN{i}" for i in range(1, FEWEST + 2))}
+    universe = {s: x for s, x in everything.items() if s != "SYN1"}
+    fitted = RNNForecaster(recipe).fit({s: x.until(pd.Timestamp("2008-12-31")) for s, x in universe.items()})
+    assert np.isfinite(fitted.features(everything)["SYN1"].values[-1]).all()
+    rolled = fitted.roll(everything, pd.Timestamp("2009-01-05"))
+    origin = pd.Timestamp("2009-06-30")
+    cut = fitted.forecast({s: x.until(origin) for s, x in everything.items()})
+    for symbol in everything:
+        np.testing.assert_allclose(cut[symbol].values, rolled[symbol].at(origin).values, atol=1e-6)
+    for symbol, forecast in fitted.forecast(universe).items():
+        np.testing.assert_allclose(forecast.values, rolled[symbol].latest().values, atol=1e-12)
 
 
 def test_training_uses_nothing_from_the_kept_out_sessions(market, small_recipe):

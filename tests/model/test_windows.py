@@ -6,7 +6,7 @@ from helpers import synthetic_series
 from forecasting.errors import TooFewBars
 from forecasting.model.features import WARM_UP, make_features
 from forecasting.model.scale import fit_scale
-from forecasting.model.windows import make_training_set, window_starts
+from forecasting.model.windows import make_training_set, standardize, window_starts
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def universe():
 
 def test_targets_are_the_return_over_the_scale_known_at_the_origin(universe):
     data = make_training_set(universe, (1, 5), 60)
-    features = [make_features(s) for s in universe]
+    features = make_features(universe)
     scale = fit_scale(features, 5)(features[0])
     close = universe[0].bars["close"].to_numpy()
     t = 700
@@ -34,13 +34,21 @@ def test_no_target_lies_beyond_the_cut(universe):
 
 def test_inputs_are_standardised_on_the_training_part_and_bounded(universe):
     data = make_training_set(universe, (1,), 60)
-    raw = torch.from_numpy(np.concatenate([make_features(s).values[WARM_UP:] for s in universe]))
-    np.testing.assert_allclose(data.mean, raw.mean(0), atol=1e-5)
-    np.testing.assert_allclose(data.std, raw.std(0), rtol=1e-4)
+    raw = torch.from_numpy(np.concatenate([f.values[WARM_UP:] for f in make_features(universe)]))
+    known = ~raw.isnan().all(0)  # two symbols make no market
+    np.testing.assert_allclose(data.mean[known], raw.mean(0)[known], atol=1e-5)
+    np.testing.assert_allclose(data.std[known], raw.std(0)[known], rtol=1e-4)
+    assert (data.inputs[:, ~known] == 0).all()
     inside = ((raw - data.mean) / data.std).abs() < 6
     np.testing.assert_allclose(data.inputs[inside], ((raw - data.mean) / data.std)[inside], atol=1e-5)
     assert float(data.inputs.abs().max()) <= 6
-    assert inside.float().mean() > 0.99
+    assert inside[:, known].float().mean() > 0.99
+
+
+def test_an_input_that_is_not_known_stands_at_its_mean():
+    raw = torch.tensor([[1.0, float("nan")], [100.0, 3.0]])
+    found = standardize(raw, torch.tensor([1.0, 2.0]), torch.tensor([2.0, 0.5]))
+    np.testing.assert_array_equal(found, [[0, 0], [6, 2]])
 
 
 def test_too_short_a_history_names_what_is_needed(universe):
@@ -61,7 +69,7 @@ def test_windows_stay_within_their_series_and_cover_it():
 
 
 def test_scale_recovers_a_known_autoregression_and_forgets_shocks(universe):
-    features = [make_features(s) for s in universe]
+    features = make_features(universe)
     scale = fit_scale(features, 20)
     today = scale(features[0])[WARM_UP:]
     daily = today / np.sqrt(np.arange(1, 21))

@@ -108,8 +108,8 @@ def serving_blocks(forecaster: Forecaster, series: Mapping[str, PriceSeries], fi
 
 
 def _network_blocks(network: RNNForecaster, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Iterator[Block]:
-    for symbol in sorted(series):
-        features, calendar = network.features(series, symbol), series[symbol].instrument.calendar
+    for symbol, features in network.features(series).items():
+        calendar = series[symbol].instrument.calendar
         sessions = series[symbol].sessions[-len(features.values) :]
         begin = int(sessions.searchsorted(first))
         for name, values, labels in (

@@ -99,12 +99,14 @@ class SameDayMarket(RNNForecaster):
 
     market = "COIN"
 
-    def features(self, series, symbol):
-        own = super().features(series, symbol)
+    def features(self, series):
+        own = super().features(series)
         move = np.log(series[self.market].bars["close"]).diff()
-        values = own.values.copy()
-        values[:, 0] += 50 * move.reindex(series[symbol].sessions[-len(values) :]).fillna(0.0).to_numpy("float32")
-        return replace(own, values=values)
+        for symbol, f in own.items():
+            values = f.values.copy()
+            values[:, 0] += 50 * move.reindex(series[symbol].sessions[-len(values) :]).fillna(0.0).to_numpy("float32")
+            own[symbol] = replace(f, values=values)
+        return own
 
 
 class SameDayTokyo(SameDayMarket):
