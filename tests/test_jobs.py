@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from helpers import flat_bars, no_quarantine, utc
 
-from forecasting import bars, steps
+from forecasting import bars, instruments, steps
 from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.report import find_report
@@ -114,7 +114,7 @@ def test_a_forecast_is_live_only_if_it_is_issued_before_the_session_opens_not_if
     workspace, monkeypatch
 ):
     add_bars(workspace, "SYN1", "2014-01-02")
-    monkeypatch.setattr(bars, "EMBEDDED_SOURCES", ())  # as if the source were live
+    monkeypatch.setattr(instruments, "EMBEDDED_SOURCES", ())  # as if the source were live
     train_model(workspace, make_universe(["SYN1"]), SMALL, clock=clock)
     # the New York session of 2019-01-02 opens at 14:30 UTC, while the job runs
     instants = iter([utc("2019-01-02 14:29"), utc("2019-01-02 14:31")])
@@ -230,7 +230,7 @@ def test_status_counts_the_sessions_without_a_bar_as_quality_does(with_newcomer)
     series = store.read(["SYN1"])["SYN1"]
     held = series.bars.iloc[[10]].reset_index().assign(symbol="SYN3", rule="high_low")
     thin = series.bars.drop(series.sessions[5:12]).reset_index().assign(symbol="SYN3")
-    instrument = bars.Instrument.from_symbol("SYN3", "synthetic")
+    instrument = instruments.Instrument.from_symbol("SYN3", "synthetic")
     store.append([instrument], thin, no_events(), held[[*bars.BAR_COLUMNS, "rule"]], NOW + pd.Timedelta(hours=1))
     (row,) = (row for row in read_status(with_newcomer)["symbols"] if row["symbol"] == "SYN3")
     assert (row["bars"], row["gaps"], row["quarantined"]) == (len(series) - 7, 6, 1)
@@ -243,6 +243,6 @@ def test_sessions_before_the_calendar_was_recorded_are_no_gaps_in_status(workspa
     days = pd.DatetimeIndex(["1985-01-07", "1985-01-21", "1989-12-28", "1990-01-02", "1990-01-04"])
     oil = flat_bars("WTI", days, [25.0, 26.0, 21.0, 22.0, 23.0])
     store = PriceStore(workspace.prices)
-    store.append([bars.Instrument.from_symbol("WTI", "files")], oil, no_events(), no_quarantine(), NOW)
+    store.append([instruments.Instrument.from_symbol("WTI", "files")], oil, no_events(), no_quarantine(), NOW)
     (row,) = read_status(workspace)["symbols"]
     assert (row["bars"], row["gaps"]) == (5, 1)  # 1990-01-03

@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 from helpers import utc
 
 from forecasting.cli import render
@@ -26,7 +27,8 @@ def test_the_models_of_a_workspace_have_no_leak_and_the_audit_writes_nothing(fil
 
 def test_a_leak_ends_with_1_and_a_line_that_names_the_first_value_that_changed(filled, monkeypatch):
     def smoothed(moves):
-        volume = moves.volume / moves.volume.rolling(9, center=True, min_periods=1).mean()
+        volume = np.exp(moves.log_volume)
+        volume /= volume.rolling(9, center=True, min_periods=1).mean()
         return {"volume_today": volume, "volume_week": volume}
 
     monkeypatch.setitem(features.GROUPS, "volume", smoothed)
