@@ -13,7 +13,7 @@ from forecasting.errors import TooFewBars, UsageError
 from forecasting.evaluation.histories import readable_part, require_fitted, to_rolling
 from forecasting.evaluation.scores import median_of
 from forecasting.forecasts import Forecaster, RollingForecast
-from forecasting.model.calibration import OutOfTraining, apply_offsets, track_offsets
+from forecasting.model.calibration import OutOfTraining, apply_offsets, origin_dates, track_offsets
 
 _FLOOR = 1e-4  # log return; below it, forecasts of a price that does not move have no width to count in
 
@@ -86,7 +86,7 @@ class Calibrated:
         rolled = self._out_of_fit(series, first, fitted_until)
         rows = {symbol: _rows(series[symbol], rolling) for symbol, rolling in rolled.items()}
         pool = [r for symbol, r in rows.items() if symbol in universe] or list(rows.values())
-        dates = pd.DatetimeIndex(sorted(set().union(*(r.origins for r in rows.values()))))
+        dates = origin_dates(rows.values())
         levels = next(iter(rolled.values())).levels
         offsets = track_offsets(pool, dates, np.asarray(levels), self.config.rate)
         corrected = {}

@@ -9,7 +9,7 @@ of training; it is the same pass in a backtest and when serving. It is pooled: o
 symbols, moved by their mean.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,11 @@ class Tracked:
     def offsets_on(self, origins: pd.DatetimeIndex) -> np.ndarray:
         """Return the offsets (N, H, L) in force on N of the dates."""
         return self.offsets[self.dates.get_indexer(origins)]
+
+
+def origin_dates(rows: Iterable[OutOfTraining]) -> pd.DatetimeIndex:
+    """Return every date on which a symbol has an origin, ascending."""
+    return pd.DatetimeIndex(sorted(set().union(*(r.origins for r in rows))))
 
 
 def track_offsets(

@@ -1,6 +1,6 @@
 """RNNForecaster: one pooled recurrent network, fitted on the bars of a universe, forecasting any symbol."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -13,7 +13,7 @@ from forecasting.bars import PriceSeries, all_dates
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
 from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
-from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, track_offsets
+from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, origin_dates, track_offsets
 from forecasting.model.devices import one_thread
 from forecasting.model.features import GROUPS, WARM_UP, Features, make_features
 from forecasting.model.loop import Epoch
@@ -202,7 +202,7 @@ class RNNForecaster:
             )
         scaled = {symbol: self._scaled(series[symbol], features) for symbol, features in self.features(series).items()}
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
-        dates = _dates_of(rows.origins for rows in scaled.values())
+        dates = origin_dates(scaled.values())
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
         return Tracked(scaled, dates, offsets)
 
@@ -273,11 +273,6 @@ def interpolation_weights(horizons: Sequence[int]) -> np.ndarray:
     """
     knots = np.log(report_horizons(max(horizons)))
     return np.stack([np.interp(np.log(horizons), knots, unit) for unit in np.eye(len(knots))], axis=1)
-
-
-def _dates_of(sessions: Iterable[pd.DatetimeIndex]) -> pd.DatetimeIndex:
-    """Return every date that any of them has, ascending."""
-    return pd.DatetimeIndex(sorted(set().union(*sessions)))
 
 
 def _closed_by(series: PriceSeries, as_of: pd.Timestamp) -> PriceSeries:
