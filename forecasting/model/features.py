@@ -6,13 +6,13 @@ lists the groups it was trained with.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting.bars import PriceSeries
+from forecasting.bars import PRICE_COLUMNS, PriceSeries
 from forecasting.model.market import market_means
 from forecasting.model.report_timing import report_timing
 
@@ -26,78 +26,88 @@ _CLIP = 8.0  # a return beyond eight daily standard deviations says no more than
 _FLOOR = 1e-8  # added to daily variances: a bar without movement has a finite logarithm
 
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
 @dataclass(frozen=True)
 class _Moves:
     """What every feature group is computed from; each array runs over the bars."""
 
-    r: pd.Series  # log return from the previous close
-    gap: pd.Series  # log return from the previous close to the open
-    log_close: pd.Series
-    g: pd.Series  # range variance: Parkinson's estimate of the session, plus the squared gap
-    scale: pd.Series  # square root of the exponentially weighted mean of g: daily volatility, in log returns
-    log_volume: pd.Series
-    levels: pd.DataFrame  # what is compared across symbols; the first are the regressors of the volatility scale
-    market: pd.DataFrame  # their means over the market; NaN where there is none
+    sessions: pd.DatetimeIndex
+    r: Array  # log return from the previous close
+    gap: Array  # log return from the previous close to the open
+    log_close: Array
+    g: Array  # range variance: Parkinson's estimate of the session, plus the squared gap
+    scale: Array  # square root of the exponentially weighted mean of g: daily volatility, in log returns
+    log_volume: Array
+    levels: Mapping[str, Array]  # what is compared across symbols; the first are the regressors of the volatility scale
+    market: Mapping[str, Array] = field(default_factory=dict)  # their means over the market; NaN where there is none
 
 
 _OTHERS = ("variance", "jump", "surprise")  # levels that are no regressors
 
 
-def _ewma(x: pd.Series, half_life: float) -> pd.Series:
-    return x.ewm(halflife=half_life).mean()
+def _ewma(x: Array, half_life: float) -> Array:
+    return pd.Series(x).ewm(halflife=half_life).mean().to_numpy()
 
 
-def _moves(series: PriceSeries) -> _Moves:
-    bars = series.bars
-    log = np.log(bars[["open", "high", "low", "close"]])
-    r = log["close"].diff().fillna(0.0)
-    gap = (log["open"] - log["close"].shift()).fillna(0.0)
-    # Parkinson (1980): E[(log high - log low)^2] = 4 log 2 x variance
-    g = (log["high"] - log["low"]) ** 2 / (4 * np.log(2)) + gap**2 + _FLOOR
-    variance = _ewma(g, _HALF_LIFE)
-    scale = np.sqrt(variance)
-    log_volume = np.log(bars["volume"].where(bars["volume"] > 0))  # no volume is no news, not a volume of nothing
-    levels = {f"range_{k}": np.log(_ewma(g, k)) for k in _LADDER}
-    levels |= {f"square_{k}": np.log(_ewma(r**2, k) + _FLOOR) for k in _SQUARES}
-    levels |= {"range_today": np.log(g), "fall": r.clip(upper=0) / scale}
-    levels |= {
-        "variance": np.log(variance),
-        "jump": np.log(g / variance.shift()) / 2,
-        "surprise": log_volume - _ewma(log_volume, 20),
-    }
-    frame = pd.DataFrame(levels)
-    return _Moves(r, gap, log["close"], g, scale, log_volume, frame, frame * np.nan)
-
-
-def _settled(levels: pd.DataFrame) -> pd.DataFrame:
-    out = levels.copy()
-    out.iloc[:WARM_UP] = np.nan
+def _before(x: Array, bars: int = 1) -> Array:
+    """Return what stood so many bars before each; NaN where there was none."""
+    out = np.full(len(x), np.nan)
+    out[bars:] = x[:-bars]
     return out
 
 
-def _returns(m: _Moves) -> dict[str, pd.Series]:
-    out = {"return_1": m.r / m.scale, "gap": m.gap / m.scale, "fall": m.r.clip(upper=0) / m.scale}
+def _moves(series: PriceSeries) -> _Moves:
+    opened, high, low, close = (np.log(series.bars[c].to_numpy(dtype="float64")) for c in PRICE_COLUMNS)
+    r = np.diff(close, prepend=close[:1])
+    gap = opened - np.concatenate([opened[:1], close[:-1]])
+    # Parkinson (1980): E[(log high - log low)^2] = 4 log 2 x variance
+    g = (high - low) ** 2 / (4 * np.log(2)) + gap**2 + _FLOOR
+    variance = _ewma(g, _HALF_LIFE)
+    scale = np.sqrt(variance)
+    volume = series.bars["volume"].to_numpy(dtype="float64")
+    log_volume = np.log(np.where(volume > 0, volume, np.nan))  # no volume is no news, not a volume of nothing
+    levels = {f"range_{k}": np.log(_ewma(g, k)) for k in _LADDER}
+    levels |= {f"square_{k}": np.log(_ewma(r**2, k) + _FLOOR) for k in _SQUARES}
+    levels |= {"range_today": np.log(g), "fall": np.minimum(r, 0) / scale}
+    levels |= {
+        "variance": np.log(variance),
+        "jump": np.log(g / _before(variance)) / 2,
+        "surprise": log_volume - _ewma(log_volume, 20),
+    }
+    return _Moves(series.sessions, r, gap, close, g, scale, log_volume, levels)
+
+
+def _settled(x: Array) -> Array:
+    """Return a copy that is NaN in the warm-up."""
+    out = x.copy()
+    out[:WARM_UP] = np.nan
+    return out
+
+
+def _returns(m: _Moves) -> dict[str, Array]:
+    out = {"return_1": m.r / m.scale, "gap": m.gap / m.scale, "fall": m.levels["fall"]}
     for k in (5, 20, 60):
-        out[f"return_{k}"] = m.log_close.diff(k) / (m.scale * np.sqrt(k))
-    return {name: x.clip(-_CLIP, _CLIP) for name, x in out.items()}
+        out[f"return_{k}"] = (m.log_close - _before(m.log_close, k)) / (m.scale * np.sqrt(k))
+    return {name: np.clip(x, -_CLIP, _CLIP) for name, x in out.items()}
 
 
-def _volatility_ladder(m: _Moves) -> dict[str, pd.Series]:
+def _volatility_ladder(m: _Moves) -> dict[str, Array]:
     names = ("range_today", *(f"range_{k}" for k in _LADDER), *(f"square_{k}" for k in _SQUARES))
-    return {name: (m.levels[name] - m.levels["variance"]).clip(-_CLIP, _CLIP) for name in names}
+    return {name: np.clip(m.levels[name] - m.levels["variance"], -_CLIP, _CLIP) for name in names}
 
 
-def _volume(m: _Moves) -> dict[str, pd.Series]:
+def _volume(m: _Moves) -> dict[str, Array]:
     return {"volume_today": m.levels["surprise"], "volume_week": _ewma(m.log_volume, 5) - _ewma(m.log_volume, 60)}
 
 
-def _report_timing(m: _Moves) -> dict[str, np.ndarray]:
-    relative = _settled(m.levels) - m.market
-    jump, surprise = (relative[name].to_numpy(dtype="float64") for name in ("jump", "surprise"))
-    return report_timing(jump, surprise, pd.DatetimeIndex(relative.index))
+def _report_timing(m: _Moves) -> dict[str, Array]:
+    jump, surprise = (_settled(m.levels[name]) - m.market[name] for name in ("jump", "surprise"))
+    return report_timing(jump, surprise, m.sessions)
 
 
-GROUPS: dict[str, Callable[[_Moves], Mapping[str, pd.Series | np.ndarray]]] = {
+GROUPS: dict[str, Callable[[_Moves], Mapping[str, Array | pd.Series]]] = {
     "returns": _returns,
     "volatility_ladder": _volatility_ladder,
     "volume": _volume,
@@ -133,19 +143,17 @@ def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None =
     members : symbols that make the market of each exchange; by default all
     """
     moves = [_moves(series) for series in pool]
-    means = market_means(pool, [_settled(m.levels).to_numpy(dtype="float64") for m in moves], members)
+    means = market_means(pool, [_settled(np.column_stack([*m.levels.values()])) for m in moves], members)
     return [
-        _features(replace(m, market=pd.DataFrame(mean, m.levels.index, m.levels.columns)))
+        _features(replace(m, market=dict(zip(m.levels, mean.T, strict=True))))
         for m, mean in zip(moves, means, strict=True)
     ]
 
 
 def _features(m: _Moves) -> Features:
     columns = {name: x for group in GROUPS.values() for name, x in group(m).items()}
-    # a copy: pandas hands out read-only memory, which torch must not write to
-    values = pd.DataFrame(columns).to_numpy("float32", copy=True)
-    values[:WARM_UP] = np.nan
-    own = m.levels.drop(columns=list(_OTHERS))
-    shared = m.market[own.columns].fillna(own)
-    regressors = np.hstack([own, shared]).astype("float64")
-    return Features(tuple(columns), values, regressors, m.g.to_numpy(dtype="float64", copy=True))
+    values = _settled(np.column_stack([*columns.values()])).astype("float32")
+    names = [name for name in m.levels if name not in _OTHERS]
+    own, market = (np.column_stack([of[name] for name in names]) for of in (m.levels, m.market))
+    regressors = np.hstack([own, np.where(np.isnan(market), own, market)])
+    return Features(tuple(columns), values, regressors, m.g)

@@ -5,8 +5,6 @@ those of other companies. What stood out 13, 26, 39 and 52 weeks before a coming
 stand out.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
@@ -41,13 +39,10 @@ def report_timing(jump: np.ndarray, surprise: np.ndarray, sessions: pd.DatetimeI
     """
     size = jump + surprise
     events = _events(size)
-    rows = {"quarters": [_weeks_before(sessions, w) for w in _QUARTERS]}
-    rows["years"] = [_weeks_before(sessions, w) for w in _YEARS]
-    out = {
-        f"event_{lags}_{h}": _mean_over(events, [(row + 1, row + h) for row in before])
-        for lags, before in rows.items()
-        for h in REPORT_HORIZONS
-    }
+    out = {}
+    for lags, weeks in (("quarters", _QUARTERS), ("years", _YEARS)):
+        before = np.stack([_weeks_before(sessions, w) for w in weeks])
+        out |= {f"event_{lags}_{h}": _mean_over(events, before + 1, before + h) for h in REPORT_HORIZONS}
     age, strength = _last_report(size)
     return {**out, "report_age": age / 63, "report_strength": strength}
 
@@ -69,19 +64,22 @@ def _weeks_before(sessions: pd.DatetimeIndex, weeks: int) -> np.ndarray:
     return np.where(rows < 0, -2 * len(days), rows) - np.arange(len(days))
 
 
-def _mean_over(x: np.ndarray, spans: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _mean_over(x: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """Return, for each row t, the mean of what is known of x in the rows t + first to t + last of all spans.
 
     Rows that are not settled at t yet are left out.
+
+    Parameters
+    ----------
+    x : (N,)
+    first, last : (spans, N)
     """
-    known = np.isfinite(x)
-    sums = np.concatenate([[[0.0, 0.0]], np.cumsum(np.column_stack([np.where(known, x, 0.0), known]), axis=0)])
-    rows = np.arange(len(x))
-    total = np.zeros((len(x), 2))
-    for first, last in spans:
-        end = (rows + np.minimum(last, -_SETTLED) + 1).clip(0)
-        total += sums[end] - sums[np.minimum((rows + first).clip(0), end)]
-    return np.where(total[:, 1] > 0, total[:, 0] / np.maximum(total[:, 1], 1), np.nan)
+    known, rows = np.isfinite(x), np.arange(len(x))
+    sums, counts = (np.concatenate([[0], np.cumsum(values)]) for values in (np.where(known, x, 0.0), known))
+    end = np.maximum(rows + np.minimum(last, -_SETTLED) + 1, 0)
+    begin = np.minimum(np.maximum(rows + first, 0), end)
+    total, count = ((upto[end] - upto[begin]).sum(axis=0) for upto in (sums, counts))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _last_report(size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 from helpers import utc
 
 from forecasting.cli import render
@@ -27,7 +28,7 @@ def test_the_models_of_a_workspace_have_no_leak_and_the_audit_writes_nothing(fil
 
 def test_a_leak_ends_with_1_and_a_line_that_names_the_first_value_that_changed(filled, monkeypatch):
     def smoothed(moves):
-        volume = np.exp(moves.log_volume)
+        volume = pd.Series(np.exp(moves.log_volume))
         volume /= volume.rolling(9, center=True, min_periods=1).mean()
         return {"volume_today": volume, "volume_week": volume}
 

@@ -127,7 +127,7 @@ def test_a_forecaster_that_sees_a_little_of_tomorrow_is_suspected_of_a_leak():
 @pytest.mark.parametrize("leaking", [False, True])
 def test_a_network_is_suspected_of_a_leak_where_one_of_its_features_is_tomorrows_return(monkeypatch, leaking):
     if leaking:
-        tomorrow = {"tomorrow": lambda m: {"tomorrow": (m.r.shift(-1) / m.scale).clip(-8, 8)}}
+        tomorrow = {"tomorrow": lambda m: {"tomorrow": (pd.Series(m.r).shift(-1) / m.scale).clip(-8, 8)}}
         monkeypatch.setattr(features, "GROUPS", features.GROUPS | tomorrow)
     recipe = Recipe(
         horizon=2,

@@ -136,7 +136,7 @@ def immature(days):
 
 
 def centred(moves):
-    return {"smooth": moves.r.rolling(5, center=True, min_periods=1).mean() / moves.scale}
+    return {"smooth": pd.Series(moves.r).rolling(5, center=True, min_periods=1).mean() / moves.scale}
 
 
 def test_a_centred_window_is_found_among_the_features(world, monkeypatch):
