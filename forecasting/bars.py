@@ -7,7 +7,7 @@ Events (splits and dividends, `forecasting.events`) are kept beside them and app
 `adjust_bars`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -121,7 +121,13 @@ class PriceSeries:
 
 def all_dates(series: Mapping[str, PriceSeries]) -> pd.DatetimeIndex:
     """Return every date on which any of the series has a bar, ascending."""
-    return pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
+    return unite_dates(s.sessions for s in series.values())
+
+
+def unite_dates(some: Iterable[pd.DatetimeIndex]) -> pd.DatetimeIndex:
+    """Return every date that stands in some index, ascending."""
+    dates = [index.to_numpy() for index in some]
+    return pd.DatetimeIndex(np.unique(np.concatenate(dates)) if dates else np.array([], dtype="datetime64[us]"))
 
 
 def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from forecasting.bars import unite_dates
+
 
 @dataclass(frozen=True)
 class OutOfTraining:
@@ -58,7 +60,7 @@ class Tracked:
 
 def origin_dates(rows: Iterable[OutOfTraining]) -> pd.DatetimeIndex:
     """Return every date on which a symbol has an origin, ascending."""
-    return pd.DatetimeIndex(sorted(set().union(*(r.origins for r in rows))))
+    return unite_dates(r.origins for r in rows)
 
 
 def track_offsets(
@@ -119,6 +121,8 @@ def apply_offsets(quantiles: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Return corrected quantiles, ordered: from the median outwards no quantile crosses the one inside it."""
     moved = quantiles + offsets
     middle = moved.shape[-1] // 2
-    above = np.maximum.accumulate(moved[..., middle:], axis=-1)
-    below = np.minimum.accumulate(moved[..., middle::-1], axis=-1)[..., ::-1]
-    return np.concatenate([below[..., :-1], above], axis=-1)
+    for level in range(middle + 1, moved.shape[-1]):
+        np.maximum(moved[..., level], moved[..., level - 1], out=moved[..., level])
+    for level in range(middle - 1, -1, -1):
+        np.minimum(moved[..., level], moved[..., level + 1], out=moved[..., level])
+    return moved

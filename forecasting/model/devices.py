@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from forecasting.config import DEVICES
 from forecasting.errors import UsageError
@@ -29,10 +30,14 @@ def choose_device(asked: str) -> torch.device:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread: faster for steps this small, and the same sums on every machine of a kind."""
+    """Run torch and NumPy on one thread: faster for steps this small, and the same sums whatever the machine is set to.
+
+    Idle threads of a matrix product wait for the next one in a loop, and take the cores from those who have work.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(threads)

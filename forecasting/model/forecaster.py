@@ -95,6 +95,7 @@ class RNNForecaster:
             raise ModelError("this forecaster has not been fitted; next: call fit(series), or load a model")
         return self._model
 
+    @one_thread()
     def fit(
         self, series: Mapping[str, PriceSeries], progress: Progress = no_progress, checkpoint: Path | None = None
     ) -> Self:
@@ -183,6 +184,7 @@ class RNNForecaster:
         tracked = self.track(series, first)
         return {symbol: self._rolled(series[symbol], rows, first, tracked) for symbol, rows in tracked.rows.items()}
 
+    @one_thread()
     def track(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Tracked:
         """Return what `roll` corrects, and by how much; raises what it does."""
         for symbol in sorted(series):
@@ -240,28 +242,28 @@ class RNNForecaster:
         """Run the network over a whole history and return what lies after the training part."""
         series = self._readable(series)
         inputs = standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
-        with torch.no_grad(), one_thread():
-            knots = self.model.network(inputs[None])[0].numpy().astype("float64")  # (T, K, L)
+        with torch.no_grad():
+            knots = self.model.network(inputs[None])[0].numpy().astype("float64", order="C")  # (T, K, L)
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
         horizons = range(1, self.recipe.horizon + 1)
-        quantiles = np.einsum("hk,tkl->thl", interpolation_weights(horizons), knots[begin - WARM_UP :])
+        quantiles = interpolation_weights(horizons) @ knots[begin - WARM_UP :]  # (N, H, L)
         scale = self.model.scale(features)[begin:]
-        matures = series.outcome_dates(horizons)[begin:]
-        outcomes = series.log_returns(horizons)[begin:] / scale
-        return OutOfTraining(series.sessions[begin:], scale, quantiles, outcomes, matures)
+        after = replace(series, bars=series.bars.iloc[begin:])
+        outcomes = after.log_returns(horizons) / scale
+        return OutOfTraining(after.sessions, scale, quantiles, outcomes, after.outcome_dates(horizons))
 
     def _rolled(
         self, series: PriceSeries, rows: OutOfTraining, first: pd.Timestamp, tracked: Tracked
     ) -> RollingForecast:
-        chosen = np.asarray(rows.origins >= first)
-        origins = rows.origins[chosen]
-        quantiles = apply_offsets(rows.quantiles[chosen], tracked.offsets_on(origins))
+        begin = int(rows.origins.searchsorted(first))
+        origins = rows.origins[begin:]
+        quantiles = apply_offsets(rows.quantiles[begin:], tracked.offsets_on(origins))
         return RollingForecast(
             series.instrument,
             origins,
-            series.bars["close"].loc[origins].to_numpy(dtype="float64", copy=True),
+            series.bars["close"].to_numpy(dtype="float64")[len(series) - len(origins) :].copy(),
             self.recipe.levels,
-            quantiles * rows.scale[chosen][..., None],
+            quantiles * rows.scale[begin:, :, None],
         )
 
 
