@@ -112,16 +112,20 @@ class Features:
     Parameters
     ----------
     names : length F
+    groups : length F, of `GROUPS`
     values : float32 (bars, F); NaN in the first `WARM_UP` rows, and where it is not known
     log_variances : float64 (bars, P), regressors of the volatility scale: the symbol's own, then its market's, which
         are the symbol's own again where it has no market
     range_variance : float64 (bars,), the session's own variance as its range and gap show it
+    has_market : bool (bars,), whether that session's market is known
     """
 
     names: tuple[str, ...]
+    groups: tuple[str, ...]
     values: np.ndarray[Any, np.dtype[np.float32]]
     log_variances: np.ndarray
     range_variance: np.ndarray
+    has_market: np.ndarray
 
 
 def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None = None) -> list[Features]:
@@ -141,11 +145,15 @@ def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None =
 
 
 def _features(m: _Moves) -> Features:
-    columns = {name: x for group in GROUPS.values() for name, x in group(m).items()}
+    made = {group: make(m) for group, make in GROUPS.items()}
+    columns = {name: x for group in made.values() for name, x in group.items()}
+    groups = tuple(group for group, inputs in made.items() for _ in inputs)
     # a copy: pandas hands out read-only memory, which torch must not write to
     values = pd.DataFrame(columns).to_numpy("float32", copy=True)
     values[:WARM_UP] = np.nan
     own = m.levels.drop(columns=list(_OTHERS))
-    shared = m.market[own.columns].fillna(own)
-    regressors = np.hstack([own, shared]).astype("float64")
-    return Features(tuple(columns), values, regressors, m.g.to_numpy(dtype="float64", copy=True))
+    shared = m.market[own.columns]
+    has_market = shared.notna().all(axis=1).to_numpy(dtype=bool, copy=True)
+    regressors = np.hstack([own, shared.fillna(own)]).astype("float64")
+    range_variance = m.g.to_numpy(dtype="float64", copy=True)
+    return Features(tuple(columns), groups, values, regressors, range_variance, has_market)

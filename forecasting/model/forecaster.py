@@ -18,6 +18,7 @@ from forecasting.model.devices import one_thread
 from forecasting.model.features import GROUPS, WARM_UP, Features, make_features
 from forecasting.model.loop import Epoch
 from forecasting.model.networks import QuantileNetwork
+from forecasting.model.report_widening import report_widening
 from forecasting.model.scale import HarScale
 from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet, make_training_set, standardize
@@ -186,6 +187,11 @@ class RNNForecaster:
 
     def track(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Tracked:
         """Return what `roll` corrects, and by how much; raises what it does."""
+        self._require_open(series, first)
+        return self._track(series, self.features(series))
+
+    def _require_open(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> None:
+        """Raise what `roll` does unless every origin from `first` on can be forecast."""
         for symbol in sorted(series):
             part = self._readable(series[symbol])
             if (series[symbol].void >= first).any():
@@ -200,7 +206,9 @@ class RNNForecaster:
                 f"{self.model.trained_until.date()}, and what it has seen it cannot forecast; next: a later date, or "
                 "train on an earlier part"
             )
-        scaled = {symbol: self._scaled(series[symbol], features) for symbol, features in self.features(series).items()}
+
+    def _track(self, series: Mapping[str, PriceSeries], features: Mapping[str, Features]) -> Tracked:
+        scaled = {symbol: self._scaled(series[symbol], f) for symbol, f in features.items()}
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
         dates = origin_dates(scaled.values())
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
@@ -217,14 +225,33 @@ class RNNForecaster:
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
         """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
 
-        Hand in the model's whole universe, and calibration rests on all of it.
+        Hand in the model's whole universe, and calibration and the market rest on all of it.
         """
         if as_of is not None:
             series = {symbol: _closed_by(s, as_of) for symbol, s in series.items()}
         # each from its own last bar: a void session before that may lie after the last bar of another
         series = {symbol: self._readable(series[symbol]) for symbol in sorted(series)}
-        first = min((s.sessions[-1] for s in series.values()), default=pd.Timestamp.max)
-        return {symbol: rolling.latest() for symbol, rolling in self.roll(series, first).items()}
+        if not series:
+            return {}
+        first = min(s.sessions[-1] for s in series.values())
+        self._require_open(series, first)
+        features = self.features(series)
+        tracked = self._track(series, features)
+        windows = torch.stack([self._inputs(f)[-self.recipe.training.window :] for f in features.values()])
+        weights = interpolation_weights(range(1, self.recipe.horizon + 1))
+        widening = report_widening(self.model.network, list(features.values()), windows, weights)
+        return {
+            symbol: replace(
+                self._rolled(series[symbol], tracked.rows[symbol], first, tracked).latest(),
+                report_widening=wider,
+                has_market=bool(f.has_market[-1]),
+            )
+            for (symbol, f), wider in zip(features.items(), widening, strict=True)
+        }
+
+    def _inputs(self, features: Features) -> torch.Tensor:
+        """Return what the network reads of a history: (bars - warm-up, F)."""
+        return standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
 
     def _readable(self, series: PriceSeries) -> PriceSeries:
         """Return the bars after the last void session, or refuse them as too few."""
@@ -240,9 +267,8 @@ class RNNForecaster:
     def _scaled(self, series: PriceSeries, features: Features) -> OutOfTraining:
         """Run the network over a whole history and return what lies after the training part."""
         series = self._readable(series)
-        inputs = standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
         with torch.no_grad(), one_thread():
-            knots = self.model.network(inputs[None])[0].numpy().astype("float64")  # (T, K, L)
+            knots = self.model.network(self._inputs(features)[None])[0].numpy().astype("float64")  # (T, K, L)
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
         horizons = range(1, self.recipe.horizon + 1)
         quantiles = np.einsum("hk,tkl->thl", interpolation_weights(horizons), knots[begin - WARM_UP :])

@@ -73,6 +73,7 @@ def test_set_against_a_market_a_forecast_is_the_same_rolled_cut_and_among_more_s
     universe = {s: x for s, x in everything.items() if s != "SYN1"}
     fitted = RNNForecaster(recipe).fit({s: x.until(pd.Timestamp("2008-12-31")) for s, x in universe.items()})
     assert np.isfinite(fitted.features(everything)["SYN1"].values[-1]).all()
+    assert all(f.has_market for f in fitted.forecast(everything).values())
     rolled = fitted.roll(everything, pd.Timestamp("2009-01-05"))
     origin = pd.Timestamp("2009-06-30")
     cut = fitted.forecast({s: x.until(origin) for s, x in everything.items()})
@@ -281,3 +282,37 @@ def test_a_void_session_is_held_against_its_own_symbol_only(fitted, market):
     after = broken.parts()[-1]
     a, b = (fitted.forecast({"SYN1": s, "SYN2": ended})["SYN1"] for s in (broken, after))
     np.testing.assert_array_equal(a.values, b.values)
+
+
+def test_without_its_universe_a_forecast_says_that_it_was_made_without_the_market(fitted, market):
+    forecast = fitted.forecast({"SYN1": market["SYN1"]})["SYN1"]
+    assert not forecast.has_market
+    assert forecast.report_widening is None  # reports are seen against the market
+    assert forecast.flags() == [("no_market",)] * 7
+
+
+def test_a_forecast_says_how_much_wider_it_is_because_a_report_is_likely(small_recipe):
+    recipe = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
+    market = {s: synthetic_series(s, "2008-12-31") for s in (f"SYN{i}" for i in range(FEWEST))}
+    fitted = RNNForecaster(recipe).fit(market)
+    features = fitted.features(market)
+    reports = torch.tensor([group == "report_timing" for group in features["SYN1"].groups])
+    names = ("event_quarters_1", "report_age")
+    assert [reports[features["SYN1"].names.index(name)].item() for name in names] == [True, True]
+    assert not reports[features["SYN1"].names.index("return_1")]
+
+    # as the network reads them, every report input at its mean in training
+    values = torch.from_numpy(features["SYN1"].values.copy())
+    values[:, reports] = fitted.model.mean[reports]
+    unknowing = replace(features["SYN1"], values=values.numpy())
+    quantiles = [fitted._scaled(market["SYN1"], f).quantiles[-1] for f in (features["SYN1"], unknowing)]
+    knowing, unknown = (q[:, 6:].sum(-1) - q[:, :5].sum(-1) for q in quantiles)
+    widening = fitted.forecast(market)["SYN1"].report_widening
+    np.testing.assert_allclose(widening, knowing / unknown - 1, atol=1e-6)
+    assert np.abs(widening).max() > 1e-4
+
+    with torch.no_grad():
+        for parameter in fitted.model.network.parameters():
+            if parameter.ndim == 2 and parameter.shape[1] == len(reports):
+                parameter[:, reports] = 0.0
+    assert np.abs(fitted.forecast(market)["SYN1"].report_widening).max() == 0.0
