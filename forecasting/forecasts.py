@@ -18,7 +18,6 @@ from forecasting.errors import DataError, UsageError
 from forecasting.instruments import Instrument
 from forecasting.sessions import target_sessions
 
-
 REPORT_LIKELY = "report_likely"
 NO_MARKET = "no_market"
 STALE = "stale"

@@ -1,4 +1,4 @@
-"""How much wider a forecast is because a report is likely: the network asked again, as if nothing were known of reports."""
+"""How much wider a forecast is for a likely report: the network asked again, as if nothing were known of reports."""
 
 from collections.abc import Sequence
 
