@@ -8,7 +8,7 @@ from helpers import random_walk, synthetic_series, utc, with_void
 
 from forecasting.bars import PriceSeries
 from forecasting.config import NetworkConfig
-from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
+from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, UsageError
 from forecasting.ingestion.synthetic import make_market
 from forecasting.instruments import Instrument
 from forecasting.model.forecaster import RNNForecaster, interpolation_weights
@@ -316,3 +316,39 @@ def test_a_forecast_says_how_much_wider_it_is_because_a_report_is_likely(small_r
             if parameter.ndim == 2 and parameter.shape[1] == len(reports):
                 parameter[:, reports] = 0.0
     assert np.abs(fitted.forecast(market)["SYN1"].report_widening).max() == 0.0
+
+
+def test_training_that_diverges_leaves_a_model_of_its_last_good_epoch(market, small_recipe):
+    class Watched(RNNForecaster):
+        def training_set(self, series):
+            self.data = super().training_set(series)
+            return self.data
+
+    watched = Watched(small_recipe)
+
+    def spoil(what, done, total):
+        if done == total // 2:  # the end of the first of two epochs
+            watched.data.inputs[:] = float("inf")
+
+    with pytest.raises(Diverged, match="the weights are those of epoch 1"):
+        watched.fit(market, spoil)
+    assert len(watched.model.history) == 1
+    assert np.isfinite(watched.forecast(market)["SYN1"].values).all()
+
+
+def test_a_young_symbol_and_one_that_was_halted_are_forecast_in_a_pool_of_several_calendars(small_recipe):
+    market = {s: synthetic_series(s, "2012-12-31") for s in ("SYN1", "SYN2", "SYN3", "SYN4")}
+    young, halted = market["SYN2"], market["SYN3"]
+    market["SYN2"] = replace(young, bars=young.bars.iloc[-130:])  # an offering last summer
+    in_spring = (halted.sessions >= "2012-03-01") & (halted.sessions < "2012-05-01")
+    market["SYN3"] = replace(halted, bars=halted.bars[~in_spring])
+    always = pd.date_range("2010-01-01", "2012-12-31", name="session").as_unit("us")
+    coin = random_walk(bars=len(always), last="2012-12-31")
+    market["BTC-USD"] = PriceSeries(Instrument.from_symbol("BTC-USD"), coin.bars.set_index(always))
+    fitted = RNNForecaster(small_recipe).fit(market)
+    assert fitted.needs <= 130 < fitted.needs + small_recipe.calibration.sessions  # forecast, but taught nothing
+    forecasts = fitted.forecast(market)
+    assert set(forecasts) == set(market)
+    assert all(np.isfinite(f.values).all() and f.origin == pd.Timestamp("2012-12-31") for f in forecasts.values())
+    with pytest.raises(TooFewBars, match=r"SYN2 has 40 bars.*needs 120.*next: fetch a longer history"):
+        fitted.forecast({**market, "SYN2": replace(young, bars=young.bars.iloc[-40:])})
