@@ -231,23 +231,47 @@ class RNNForecaster:
             series = {symbol: _closed_by(s, as_of) for symbol, s in series.items()}
         # each from its own last bar: a void session before that may lie after the last bar of another
         series = {symbol: self._readable(series[symbol]) for symbol in sorted(series)}
-        if not series:
+        found = self.forecast_origins(series, {symbol: s.sessions[-1:] for symbol, s in series.items()})
+        return {symbol: forecasts[-1] for symbol, forecasts in found.items()}
+
+    def forecast_origins(
+        self, series: Mapping[str, PriceSeries], origins: Mapping[str, pd.DatetimeIndex]
+    ) -> dict[str, list[Forecast]]:
+        """Return the forecasts of symbols from some of their sessions, in one pass: each as `forecast` gives it.
+
+        Parameters
+        ----------
+        series : the model's whole universe, and what else is asked for
+        origins : by symbol, ascending; not empty
+
+        Raises
+        ------
+        TooFewBars, DataError, UsageError
+            As `roll` raises them, of the first of all these origins.
+        """
+        if not origins:
             return {}
-        first = min(s.sessions[-1] for s in series.values())
+        first = min(days[0] for days in origins.values())
         self._require_open(series, first)
         features = self.features(series)
         tracked = self._track(series, features)
-        windows = torch.stack([self._inputs(f)[-self.recipe.training.window :] for f in features.values()])
-        weights = interpolation_weights(range(1, self.recipe.horizon + 1))
-        widening = report_widening(self.model.network, list(features.values()), windows, weights)
         return {
-            symbol: replace(
-                self._rolled(series[symbol], tracked.rows[symbol], first, tracked).latest(),
-                report_widening=wider,
-                has_market=bool(f.has_market[-1]),
-            )
-            for (symbol, f), wider in zip(features.items(), widening, strict=True)
+            symbol: self._forecasts(series[symbol], features[symbol], days, tracked) for symbol, days in origins.items()
         }
+
+    def _forecasts(
+        self, series: PriceSeries, features: Features, origins: pd.DatetimeIndex, tracked: Tracked
+    ) -> list[Forecast]:
+        rolled = self._rolled(series, tracked.rows[series.symbol], origins[0], tracked)
+        rows = self._readable(series).sessions.get_indexer(origins)
+        weights = interpolation_weights(range(1, self.recipe.horizon + 1))
+        widening = report_widening(
+            self.model.network, features, self._inputs(features), rows - WARM_UP, weights, self.recipe.training.window
+        )
+        return [
+            replace(rolled.at(day), report_widening=wider, has_market=bool(features.has_market[row]))
+            for day, row, wider in zip(origins, rows, widening, strict=True)
+        ]
 
     def _inputs(self, features: Features) -> torch.Tensor:
         """Return what the network reads of a history: (bars - warm-up, F)."""
