@@ -5,10 +5,10 @@
 For each cell the whole training loop (`train_network`: input noise, clipping, schedule, moving average of the weights)
 against a bare loop of torch's own nn.RNN, nn.GRU or nn.LSTM over the same tensors: index a batch, forward, head at
 the supervised steps, the pinball loss as it is defined, backward, clip, AdamW. "same loss" is that loop with this
-package's form of the loss, of the same values. The bare loop runs in processes of its own, which have the
-system's memory settings; once more for the recurrence alone. Then supervised targets per second of a target at every
-step after the burn-in, against one target per window. Seconds are the process's own on the processor, so that
-neighbours count for little.
+package's head and loss in one, gradient in closed form, of the same values. The bare loop runs in processes of its
+own, which have the system's memory settings; once more for the recurrence alone. Then supervised targets per second of
+a target at every step after the burn-in, against one target per window. Seconds are the process's own on the
+processor, so that neighbours count for little.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from forecasting.config import LEVELS, NetworkConfig, TrainingConfig
 from forecasting.model.allocator import keep_freed_memory
 from forecasting.model.heads import OrderedQuantiles
 from forecasting.model.layers import make_cells
-from forecasting.model.losses import pinball_loss
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.model.training import train_network
@@ -35,7 +34,7 @@ from forecasting.model.windows import TrainingSet, window_starts
 INPUTS, HORIZONS, LENGTHS = 17, 6, (1500,) * 40
 SHORT = (500,)  # with one target per window there is a window for every step
 CONFIG = TrainingConfig(epochs=1)
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[OrderedQuantiles, torch.Tensor, torch.Tensor], torch.Tensor]
 BARE = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -58,19 +57,19 @@ def own_seconds(cell: str, config: TrainingConfig, lengths: tuple[int, ...] = LE
     torch.manual_seed(0)
     network = QuantileNetwork(NetworkConfig(cell=cell), INPUTS, HORIZONS, LEVELS)
     data, began = make_data(lengths), time.process_time()
-    train_network(network, data, torch.tensor(LEVELS), config)
+    train_network(network, data, config)
     return time.process_time() - began
 
 
-def plain_loss(quantiles: torch.Tensor, targets: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
-    error = targets.unsqueeze(-1) - quantiles
-    return torch.maximum(levels * error, (levels - 1) * error).mean()
+def plain_loss(head: OrderedQuantiles, raw: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    error = targets.unsqueeze(-1) - head(raw)
+    return torch.maximum(head.levels * error, (head.levels - 1) * error).mean()
 
 
 def bare_seconds(cell: str, loss: Loss = plain_loss) -> float:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    data, levels, hidden = make_data(), torch.tensor(LEVELS), NetworkConfig().hidden
+    data, hidden = make_data(), NetworkConfig().hidden
     recurrence, quantiles = BARE[cell](INPUTS, hidden, batch_first=True), OrderedQuantiles(LEVELS)
     head = nn.Linear(hidden, HORIZONS * quantiles.raw)
     weights = [*recurrence.parameters(), *head.parameters()]
@@ -84,7 +83,7 @@ def bare_seconds(cell: str, loss: Loss = plain_loss) -> float:
         h, _ = recurrence(x)
         raw = head(h[:, CONFIG.burn_in :]).unflatten(-1, (HORIZONS, quantiles.raw))
         optimizer.zero_grad()
-        loss(quantiles(raw), y, levels).backward()
+        loss(quantiles, raw, y).backward()
         nn.utils.clip_grad_norm_(weights, CONFIG.clip_norm)
         optimizer.step()
     return time.process_time() - began
@@ -121,7 +120,7 @@ def main() -> None:
         loop, cell = arguments.one
         runs: dict[str, Callable[[], float]] = {
             "bare": lambda: bare_seconds(cell),
-            "bare-same-loss": lambda: bare_seconds(cell, pinball_loss),
+            "bare-same-loss": lambda: bare_seconds(cell, OrderedQuantiles.loss),
             "own": lambda: own_seconds(cell, CONFIG),
             "bare-recurrence": lambda: recurrence_seconds("bare", cell),
             "own-recurrence": lambda: recurrence_seconds("own", cell),

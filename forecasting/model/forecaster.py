@@ -123,9 +123,8 @@ class RNNForecaster:
             torch.manual_seed(recipe.training.seed)
             network = QuantileNetwork(recipe.network, data.inputs.shape[1], len(horizons), recipe.levels)
         network.start_at(data.targets)
-        levels = torch.tensor(recipe.levels, dtype=torch.float32)
         try:
-            history = tuple(train_network(network, data, levels, recipe.training, progress, checkpoint))
+            history = tuple(train_network(network, data, recipe.training, progress, checkpoint))
         except Diverged as error:
             if error.history:
                 self._model = self._fitted(series, data, network, error.history)

@@ -49,24 +49,30 @@ class QuantileNetwork(nn.Module):
         sizes = targets.abs().nanmean(0) / PRIOR_SIZE
         self.head.bias.view(self.horizons, -1)[:, 1] = sizes.log()
 
-    def forward(self, x: Tensor, first: int = 0, tbptt_steps: int | None = None) -> Tensor:
-        """Map inputs to quantiles in units of each horizon's volatility scale.
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (B, T, F) to quantiles (B, T, K, L) in units of each horizon's volatility scale."""
+        return self.quantiles(self._raw(x)).permute(2, 1, 0, 3)
+
+    def loss(self, x: Tensor, targets: Tensor, first: int = 0, tbptt_steps: int | None = None) -> Tensor:
+        """Return the mean pinball loss of the quantiles; a target of NaN counts for nothing.
 
         Parameters
         ----------
         x : (B, T, F)
-        first : leading steps that carry state but have no output
+        targets : (B, T - first, K)
+        first : leading steps that carry state but have no target
         tbptt_steps : see `forecasting.model.layers.run_cells`
-
-        Returns
-        -------
-        (B, T - first, K, L), a view of time-major memory
         """
+        return self.quantiles.loss(self._raw(x, first, tbptt_steps), targets.permute(2, 1, 0).contiguous())
+
+    def _raw(self, x: Tensor, first: int = 0, tbptt_steps: int | None = None) -> Tensor:
+        """Map (B, T, F) to raw outputs (K, T - first, B, L + 1), those of one output beside each other in memory."""
         steps = x.transpose(0, 1).contiguous()  # (T, B, F): the recurrence's own order, and no copy per step
         h, _ = run_cells(self.recurrence, steps.transpose(0, 1), tbptt_steps=tbptt_steps)  # (B, T, U)
         h = self.dropout(h.transpose(0, 1)[first:])  # (T - first, B, U)
-        raw = self.head(h) + self.skip(steps[first:])  # (T - first, B, K * (L + 1))
-        return self.quantiles(raw.unflatten(-1, (self.horizons, self.quantiles.raw))).transpose(0, 1)
+        raw = torch.addmm(self.head.bias[:, None], self.head.weight, h.flatten(0, 1).t())
+        raw.addmm_(self.skip.weight, steps[first:].flatten(0, 1).t())  # (K * (L + 1), (T - first) * B)
+        return raw.view(self.horizons, self.quantiles.raw, *h.shape[:2]).movedim(1, -1)
 
 
 class WindowNetwork(nn.Module):

@@ -11,7 +11,6 @@ from forecasting.model.allocator import keep_freed_memory
 from forecasting.model.checkpoints import Checkpoint, fingerprint
 from forecasting.model.devices import choose_device, one_thread
 from forecasting.model.loop import Epoch, LoopConfig, run_epochs
-from forecasting.model.losses import pinball_loss
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.windows import TrainingSet, window_starts
 
@@ -19,7 +18,6 @@ from forecasting.model.windows import TrainingSet, window_starts
 def train_network(
     network: QuantileNetwork,
     data: TrainingSet,
-    levels: Tensor,
     config: TrainingConfig,
     progress: Progress = no_progress,
     checkpoint: Path | None = None,
@@ -33,7 +31,6 @@ def train_network(
     ----------
     network
     data
-    levels : (L,)
     config
     progress
     checkpoint : a file; killed and called again with the same arguments, training goes on after the last epoch
@@ -50,11 +47,11 @@ def train_network(
     keep_freed_memory()
     kept = None
     if checkpoint is not None:
-        tensors = [data.inputs, data.targets, levels, *network.parameters()]
+        tensors = [data.inputs, data.targets, *network.parameters(), *network.buffers()]
         kept = Checkpoint(checkpoint, fingerprint((config, data.lengths), tensors))
     try:
         with one_thread():
-            return _train(network.to(device), data, levels.to(device), config, progress, kept)
+            return _train(network.to(device), data, config, progress, kept)
     finally:
         network.cpu()
 
@@ -62,7 +59,6 @@ def train_network(
 def _train(
     network: QuantileNetwork,
     data: TrainingSet,
-    levels: Tensor,
     config: TrainingConfig,
     progress: Progress,
     checkpoint: Checkpoint | None,
@@ -71,15 +67,16 @@ def _train(
     stride = config.window - config.burn_in  # each epoch supervises each step about once
     epochs = [window_starts(data.lengths, config.window, stride, rng) for _ in range(config.epochs)]
     batches = [np.split(starts, range(config.batch_size, len(starts), config.batch_size)) for starts in epochs]
-    noise = torch.Generator(levels.device).manual_seed(config.seed)
+    device = network.head.weight.device
+    noise = torch.Generator(device).manual_seed(config.seed)
     # views: (N - T + 1, T, F) and (N - T + 1, T, K)
-    inputs = data.inputs.to(levels.device).unfold(0, config.window, 1).transpose(1, 2)
-    targets = data.targets.to(levels.device).unfold(0, config.window, 1).transpose(1, 2)
+    inputs = data.inputs.to(device).unfold(0, config.window, 1).transpose(1, 2)
+    targets = data.targets.to(device).unfold(0, config.window, 1).transpose(1, 2)
 
     def loss_of(chosen: Tensor) -> Tensor:
         x, y = inputs[chosen], targets[chosen]  # (B, T, F), (B, T, K)
         x.add_(torch.randn(x.shape, generator=noise, device=x.device), alpha=config.input_noise)  # x is a copy
-        return pinball_loss(network(x, config.burn_in, config.tbptt_steps), y[:, config.burn_in :], levels)
+        return network.loss(x, y[:, config.burn_in :], config.burn_in, config.tbptt_steps)
 
     loop = LoopConfig(
         config.epochs,

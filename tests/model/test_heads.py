@@ -11,7 +11,6 @@ from forecasting.config import LEVELS, NetworkConfig
 from forecasting.model.calibration import apply_offsets
 from forecasting.model.forecaster import interpolation_weights
 from forecasting.model.heads import Identity, OrderedQuantiles, Sigmoid, Softmax, make_class_head
-from forecasting.model.losses import pinball_loss
 from forecasting.model.networks import QuantileNetwork
 
 RAW = st.floats(width=32, allow_nan=False)  # infinities too
@@ -67,20 +66,64 @@ def test_the_quantile_head_is_trained_with_the_pinball_loss():
     assert float(head.loss(raw, targets)) == pytest.approx(np.mean(expected), rel=1e-6)
 
 
-def test_pinball_loss_against_its_definition_and_without_unknown_targets():
-    levels = torch.tensor([0.1, 0.5, 0.9])
-    quantiles = torch.tensor([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
-    targets = torch.tensor([2.0, float("nan")])
-    expected = (0.1 * 3 + 0.5 * 2 + 0.9 * 1) / 3
-    assert float(pinball_loss(quantiles, targets, levels)) == pytest.approx(expected)
+def _pinball(quantiles, targets, levels):
+    """Return the mean pinball loss as it is defined, over the known targets."""
+    error = (targets.unsqueeze(-1) - quantiles)[~targets.isnan()]
+    return torch.maximum(levels * error, (levels - 1) * error).mean()
 
 
-def test_the_slope_of_the_pinball_loss_is_its_definitions_and_zero_where_the_target_is_unknown():
-    levels = torch.tensor([0.1, 0.5, 0.9])
-    quantiles = torch.tensor([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]], requires_grad=True)
-    pinball_loss(quantiles, torch.tensor([2.0, -0.5, float("nan")]), levels).backward()
-    expected = np.array([[-0.1, -0.5, -0.9], [-0.1, 0.5, 0.1], [0.0, 0.0, 0.0]]) / 6
-    np.testing.assert_allclose(quantiles.grad, expected, atol=1e-7)
+def _raw_and_targets(levels):
+    """Return raw outputs (7, 4, 3, L + 1) of all sizes, some beyond what they are clamped to, and targets."""
+    raw, targets = _drawn(3, (7, 4, 3, len(levels) + 1)), _drawn(4, (7, 4, 3))
+    raw[1] *= 100
+    raw[2] *= 1e7
+    raw[3, 0, 0], raw[3, 1, 0] = float("inf"), -float("inf")
+    raw[4, :, :, 1] = torch.tensor([-11.0, 9.0, 11.0]).double()  # the log scale
+    targets[0, :2], targets[2, 0, 0], targets[5] = float("nan"), float("nan"), float("nan")
+    return raw, targets
+
+
+@pytest.mark.parametrize("levels", [LEVELS, (0.1, 0.5, 0.9), (0.5,)])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 0, 1, 2), (1, 3, 0, 2)])
+def test_the_loss_of_raw_outputs_and_its_gradient_are_those_of_the_definition(levels, order):
+    head, (raw, targets) = OrderedQuantiles(levels).double(), _raw_and_targets(levels)
+    # the same values in another order of memory
+    raw = raw.permute(order).contiguous().permute(*np.argsort(order)).requires_grad_()
+    loss, expected = head.loss(raw, targets), _pinball(head(raw), targets, head.levels)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    (gradient,) = torch.autograd.grad(3 * loss, raw)
+    (by_definition,) = torch.autograd.grad(3 * expected, raw)
+    torch.testing.assert_close(gradient, by_definition, rtol=1e-8, atol=1e-15)
+    assert (gradient[5] == 0).all()  # no target is known
+
+
+def test_the_gradient_of_the_loss_is_that_of_finite_differences():
+    head, raw, targets = OrderedQuantiles(LEVELS).double(), _drawn(5, (6, len(LEVELS) + 1)), _drawn(6, (6,))
+    assert torch.autograd.gradcheck(lambda a: head.loss(a, targets), raw.requires_grad_())
+
+
+def test_without_a_known_target_there_is_no_loss_and_nothing_to_learn():
+    raw = torch.randn(4, len(LEVELS) + 1, requires_grad=True)
+    loss = OrderedQuantiles(LEVELS).loss(raw, torch.full((4,), float("nan")))
+    loss.backward()
+    assert loss.item() == 0
+    assert (raw.grad == 0).all()
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "none"])
+def test_a_network_is_trained_with_the_pinball_loss_of_what_it_forecasts(cell):
+    torch.manual_seed(0)
+    network = QuantileNetwork(NetworkConfig(cell=cell, hidden=5), 3, 2, LEVELS).double()
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight)
+    x, targets = _drawn(7, (4, 9, 3)), _drawn(8, (4, 6, 2))
+    targets[0, 4:] = float("nan")
+    loss = network.loss(x, targets, first=3)
+    expected = _pinball(network(x)[:, 3:], targets, network.quantiles.levels)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    weights = list(network.parameters())
+    for found, right in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(expected, weights), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-9, atol=1e-12)
 
 
 def test_the_identity_is_trained_with_the_squared_error():

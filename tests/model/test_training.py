@@ -11,14 +11,12 @@ import torch
 from forecasting.config import LEVELS, NetworkConfig, TrainingConfig
 from forecasting.errors import Diverged, ModelError, UsageError
 from forecasting.model.devices import choose_device
-from forecasting.model.losses import pinball_loss
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.model.schedules import rate_at
 from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet
 
-LEVEL_TENSOR = torch.tensor(LEVELS)
 CONFIG = TrainingConfig(window=60, burn_in=20, epochs=25, batch_size=16, input_noise=0.0, learning_rate=1e-2)
 
 
@@ -37,12 +35,12 @@ def _gain(planted):
     data, fresh = _data(1, planted), _data(2, planted)
     torch.manual_seed(0)
     network = QuantileNetwork(NetworkConfig(hidden=16), 2, 1, LEVELS)
-    train_network(network, data, LEVEL_TENSOR, CONFIG)
-    constant = torch.quantile(fresh.targets[:, 0], LEVEL_TENSOR)
+    train_network(network, data, CONFIG)
     with torch.no_grad():
-        quantiles = network(fresh.inputs[None])[0]
-    trained = pinball_loss(quantiles, fresh.targets, LEVEL_TENSOR)
-    return 1 - float(trained / pinball_loss(constant.expand_as(quantiles), fresh.targets, LEVEL_TENSOR))
+        trained = network.loss(fresh.inputs[None], fresh.targets[None])
+    levels = torch.tensor(LEVELS)
+    error = fresh.targets - torch.quantile(fresh.targets, levels)
+    return 1 - float(trained / torch.maximum(levels * error, (levels - 1) * error).mean())
 
 
 def test_training_learns_a_signal_that_needs_memory():
@@ -58,7 +56,7 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others():
     def weights(seed):
         torch.manual_seed(0)
         network = QuantileNetwork(NetworkConfig(hidden=8), 2, 1, LEVELS)
-        train_network(network, _data(1, True), LEVEL_TENSOR, TrainingConfig(window=60, burn_in=20, epochs=2, seed=seed))
+        train_network(network, _data(1, True), TrainingConfig(window=60, burn_in=20, epochs=2, seed=seed))
         return torch.cat([p.detach().ravel() for p in network.parameters()])
 
     assert torch.equal(weights(3), weights(3))
@@ -68,7 +66,7 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others():
 def test_training_leaves_the_global_random_state_and_threads_alone():
     network = QuantileNetwork(NetworkConfig(hidden=4), 2, 1, LEVELS)
     state, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    train_network(network, _data(1, True), LEVEL_TENSOR, TrainingConfig(window=60, burn_in=20, epochs=1))
+    train_network(network, _data(1, True), TrainingConfig(window=60, burn_in=20, epochs=1))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_num_threads() == threads
 
@@ -79,7 +77,6 @@ def test_history_has_one_entry_per_epoch_and_progress_reaches_its_total():
     history = train_network(
         network,
         _data(1, True),
-        LEVEL_TENSOR,
         TrainingConfig(window=60, burn_in=20, epochs=3),
         lambda what, done, total: seen.append((what, done, total)),
     )
@@ -93,7 +90,7 @@ def test_divergence_stops_with_a_clear_error():
     data.inputs[100] = float("inf")
     network = QuantileNetwork(NetworkConfig(hidden=4), 2, 1, LEVELS)
     with pytest.raises(ModelError, match=r"diverged at step \d+ of \d+.*next:"):
-        train_network(network, data, LEVEL_TENSOR, TrainingConfig(window=60, burn_in=20, epochs=5))
+        train_network(network, data, TrainingConfig(window=60, burn_in=20, epochs=5))
 
 
 def test_divergence_keeps_the_weights_of_the_last_good_epoch():
@@ -101,14 +98,14 @@ def test_divergence_keeps_the_weights_of_the_last_good_epoch():
     data = _data(1, True)
     network = _network()
     expected = _network()
-    train_network(expected, data, LEVEL_TENSOR, replace(config, epochs=1, schedule="constant"))
+    train_network(expected, data, replace(config, epochs=1, schedule="constant"))
 
     def spoil(what, done, total):
         if done == total // 3:  # the end of the first epoch
             data.inputs[100:2000] = float("inf")
 
     with pytest.raises(Diverged, match="the weights are those of epoch 1") as raised:
-        train_network(network, data, LEVEL_TENSOR, replace(config, schedule="constant"), spoil)
+        train_network(network, data, replace(config, schedule="constant"), spoil)
     assert len(raised.value.history) == 1
     for p, q in zip(network.parameters(), expected.parameters(), strict=True):
         assert torch.equal(p, q)
@@ -124,14 +121,14 @@ import os, signal, sys
 from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
-from test_training import LEVEL_TENSOR, RESUMED, _data, _network
+from test_training import RESUMED, _data, _network
 from forecasting.model.training import train_network
 
 def kill(what, done, total):
     if done == int(total * 0.6):
         os.kill(os.getpid(), signal.SIGKILL)
 
-train_network(_network(), _data(1, True), LEVEL_TENSOR, RESUMED, kill, Path(sys.argv[2]))
+train_network(_network(), _data(1, True), RESUMED, kill, Path(sys.argv[2]))
 """
 RESUMED = TrainingConfig(window=60, burn_in=20, epochs=4, batch_size=16)
 
@@ -144,10 +141,8 @@ def test_killed_in_the_middle_it_resumes_and_ends_at_the_same_weights_to_the_las
     assert path.exists()
     seen = []
     resumed, unbroken = _network(), _network()
-    history = train_network(
-        resumed, _data(1, True), LEVEL_TENSOR, RESUMED, lambda what, done, total: seen.append(done / total), path
-    )
-    expected = train_network(unbroken, _data(1, True), LEVEL_TENSOR, RESUMED)
+    history = train_network(resumed, _data(1, True), RESUMED, lambda what, done, total: seen.append(done / total), path)
+    expected = train_network(unbroken, _data(1, True), RESUMED)
     assert 0.5 < seen[0] < 0.6  # two of four epochs were not trained again
     assert [(e.loss, e.gradient_norm) for e in history] == [(e.loss, e.gradient_norm) for e in expected]
     for p, q in zip(resumed.parameters(), unbroken.parameters(), strict=True):
@@ -163,13 +158,13 @@ def test_the_checkpoint_of_another_training_or_a_broken_one_is_not_taken_up(tmp_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_network(_network(), _data(2, True), LEVEL_TENSOR, RESUMED, stop, path)
+        train_network(_network(), _data(2, True), RESUMED, stop, path)
     expected = _network()
-    train_network(expected, _data(1, True), LEVEL_TENSOR, RESUMED)
+    train_network(expected, _data(1, True), RESUMED)
     for content in (path.read_bytes(), path.read_bytes()[:1000], b""):
         path.write_bytes(content)
         network = _network()
-        train_network(network, _data(1, True), LEVEL_TENSOR, RESUMED, checkpoint=path)
+        train_network(network, _data(1, True), RESUMED, checkpoint=path)
         for p, q in zip(network.parameters(), expected.parameters(), strict=True):
             assert torch.equal(p, q)
 
@@ -198,4 +193,4 @@ def test_a_device_that_is_not_there_or_not_known_is_refused():
         TrainingConfig(device="abacus")
     absent = next(d for d in ("cuda", "mps") if choose_device("auto").type != d)
     with pytest.raises(UsageError, match=f"{absent}.*finds none.*next:"):
-        train_network(_network(), _data(1, True), LEVEL_TENSOR, TrainingConfig(device=absent))
+        train_network(_network(), _data(1, True), TrainingConfig(device=absent))
