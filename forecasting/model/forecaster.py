@@ -1,7 +1,7 @@
 """RNNForecaster: one pooled recurrent network, fitted on the bars of a universe, forecasting any symbol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -15,52 +15,14 @@ from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, Usag
 from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, origin_dates, track_offsets
 from forecasting.model.devices import one_thread
-from forecasting.model.features import GROUPS, WARM_UP, Features, make_features
+from forecasting.model.features import WARM_UP, Features, make_features
+from forecasting.model.fitted import FittedModel, minimum_bars
 from forecasting.model.loop import Epoch
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.report_widening import report_widening
-from forecasting.model.scale import HarScale
 from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet, make_training_set, standardize
 from forecasting.sessions import count_closed
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """What fitting leaves behind, and a bundle stores.
-
-    Parameters
-    ----------
-    network : in evaluation mode
-    mean, std : float32 (F,), of the training inputs
-    scale : the volatility scale of each horizon
-    universe : symbols handed to `fit`; one too young for a window before `trained_until` taught nothing
-    trained_until : the last session any input or target of the training part came from
-    first_session, fitted_until : range of the bars that `fit` was handed
-    feature_groups
-    history : one `Epoch` per pass over the training windows
-    """
-
-    network: QuantileNetwork
-    mean: torch.Tensor
-    std: torch.Tensor
-    scale: HarScale
-    universe: tuple[str, ...]
-    trained_until: pd.Timestamp
-    first_session: pd.Timestamp
-    fitted_until: pd.Timestamp
-    feature_groups: tuple[str, ...] = tuple(GROUPS)
-    history: tuple[Epoch, ...] = field(default=())
-
-
-def minimum_bars(recipe: Recipe) -> int:
-    """Return how many bars a symbol needs to be forecast: the warm-up of its inputs and one window."""
-    return WARM_UP + recipe.training.window
-
-
-def minimum_history(recipe: Recipe) -> int:
-    """Return how many bars the longest history of a universe needs before a model can be trained on it."""
-    return minimum_bars(recipe) + recipe.horizon + recipe.calibration.sessions
 
 
 class RNNForecaster:
