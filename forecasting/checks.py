@@ -8,7 +8,7 @@ from forecasting.errors import TooFewBars
 from forecasting.ingestion.collector import Collection
 from forecasting.ingestion.provider import Failed
 from forecasting.ledger import Ledger
-from forecasting.model.forecaster import minimum_bars, minimum_history
+from forecasting.model.fitted import minimum_bars, minimum_history
 from forecasting.registry import Registry
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace

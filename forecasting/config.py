@@ -116,8 +116,8 @@ class TrainingConfig:
 class CalibrationConfig:
     """How intervals are corrected by outcomes the network was not trained on."""
 
-    sessions: int = 250  # the last sessions kept out of training, where calibration starts
-    rate: float = 0.02  # step of the online correction, in units of the volatility scale
+    sessions: int = 125  # the last ones, kept out of training, where calibration starts; more leave it less to learn
+    rate: float = 0.01  # step of the online correction, in units of the volatility scale
 
     def __post_init__(self) -> None:
         _require_positive(self, "sessions")

@@ -18,6 +18,20 @@ from forecasting.errors import DataError, UsageError
 from forecasting.instruments import Instrument
 from forecasting.sessions import target_sessions
 
+REPORT_LIKELY = "report_likely"
+NO_MARKET = "no_market"
+STALE = "stale"
+OLD_MODEL = "old_model"
+FLAGS = {
+    REPORT_LIKELY: "wider, because a quarterly report is likely up to there",
+    NO_MARKET: "made without the market: fewer than five symbols of the model's universe have this exchange's session",
+    STALE: "made from old prices: a later session is complete",
+    OLD_MODEL: "made by an older model than is due: the training failed",
+}
+"""What a forecast says of itself beside its numbers, in words; the names stand in the ledger and the exports."""
+
+_WIDER = 0.1  # from here on a report counts as likely
+
 
 def prob_above_zero(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Return the probability of a positive value, from quantiles along the last axis.
@@ -71,6 +85,10 @@ class Forecast:
     estimated : bool, length H; the exchange's holidays are not yet known there
     levels : length L, ascending
     values : float64 (H, L), log returns from the origin's close, ascending along L
+    report_widening : float64 (H,), by what part the intervals are wider (0.1 is 10%; negative: narrower) for what is
+        known of when the next quarterly report comes; None where nothing is
+    has_market : whether inputs that look across symbols knew the market on the origin; where not, the symbol's own
+        past stands in for it
     """
 
     instrument: Instrument
@@ -80,6 +98,8 @@ class Forecast:
     estimated: np.ndarray
     levels: tuple[float, ...]
     values: np.ndarray
+    report_widening: np.ndarray | None = None
+    has_market: bool = True
 
     @property
     def symbol(self) -> str:
@@ -102,6 +122,15 @@ class Forecast:
     def expected_price(self) -> np.ndarray:
         """Return the mean price by horizon, by the tail rule of this module."""
         return self.last_close * mean_of_exp(self.values, self.levels)
+
+    def flags(self) -> list[tuple[str, ...]]:
+        """Return, by horizon, which of `FLAGS` the forecast raises by itself.
+
+        `report_likely` where its intervals are at least 10% wider for the timing of the next report.
+        """
+        always = () if self.has_market else (NO_MARKET,)
+        wider = np.zeros(self.horizon) if self.report_widening is None else self.report_widening
+        return [(REPORT_LIKELY, *always) if x >= _WIDER else always for x in wider]
 
     def interval(self, coverage: float) -> pd.DataFrame:
         """Return the central price interval of a coverage, such as 0.8, by target session.

@@ -21,7 +21,8 @@ from forecasting.forecasts import Forecast
 from forecasting.ingestion.collector import Collection, fetch_bars
 from forecasting.ingestion.provider import Failed, Provider
 from forecasting.ledger import Ledger
-from forecasting.model.forecaster import RNNForecaster, minimum_bars
+from forecasting.model.fitted import minimum_bars
+from forecasting.model.forecaster import RNNForecaster
 from forecasting.sessions import last_complete_session
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace

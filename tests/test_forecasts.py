@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from forecasting.config import LEVELS
 from forecasting.errors import DataError, UsageError
-from forecasting.forecasts import RollingForecast, mean_of_exp, prob_above_zero
+from forecasting.forecasts import FLAGS, RollingForecast, mean_of_exp, prob_above_zero
 
 QUANTILES = hnp.arrays("float64", len(LEVELS), elements=st.floats(-0.5, 0.5)).map(np.sort)
 
@@ -103,3 +105,10 @@ def test_a_rolling_forecast_gives_back_each_origin_and_names_its_range_for_anoth
     assert rolling.latest().origin == pd.Timestamp("2018-12-31")
     with pytest.raises(DataError, match="no forecast from 2018-12-25: the origins run from 2018-12-26 to 2018-12-31"):
         rolling.at(pd.Timestamp("2018-12-25"))
+
+
+def test_a_report_is_likely_from_a_tenth_of_extra_width_on_at_each_horizon_by_itself():
+    forecast = replace(normal_forecast(horizon=3), report_widening=np.array([0.0999, 0.1, 0.3]), has_market=False)
+    assert forecast.flags() == [("no_market",), ("report_likely", "no_market"), ("report_likely", "no_market")]
+    assert normal_forecast(horizon=2).flags() == [(), ()]
+    assert {flag for flags in forecast.flags() for flag in flags} <= FLAGS.keys()

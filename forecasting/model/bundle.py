@@ -19,7 +19,8 @@ from safetensors.torch import load, save
 from forecasting.config import Recipe, config_from_json, config_to_json, report_horizons
 from forecasting.errors import BundleError
 from forecasting.model.features import GROUPS
-from forecasting.model.forecaster import FittedModel, RNNForecaster
+from forecasting.model.fitted import FittedModel
+from forecasting.model.forecaster import RNNForecaster
 from forecasting.model.loop import Epoch
 from forecasting.model.manifest import MANIFEST, damaged_model, model_name, read_manifest
 from forecasting.model.networks import QuantileNetwork

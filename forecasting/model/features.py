@@ -122,16 +122,20 @@ class Features:
     Parameters
     ----------
     names : length F
+    groups : length F, of `GROUPS`
     values : float32 (bars, F); NaN in the first `WARM_UP` rows, and where it is not known
     log_variances : float64 (bars, P), regressors of the volatility scale: the symbol's own, then its market's, which
         are the symbol's own again where it has no market
     range_variance : float64 (bars,), the session's own variance as its range and gap show it
+    has_market : bool (bars,), whether that session's market is known
     """
 
     names: tuple[str, ...]
+    groups: tuple[str, ...]
     values: np.ndarray[Any, np.dtype[np.float32]]
     log_variances: np.ndarray
     range_variance: np.ndarray
+    has_market: np.ndarray
 
 
 def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None = None) -> list[Features]:
@@ -151,9 +155,12 @@ def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None =
 
 
 def _features(m: _Moves) -> Features:
-    columns = {name: x for group in GROUPS.values() for name, x in group(m).items()}
+    made = {group: make(m) for group, make in GROUPS.items()}
+    columns = {name: x for group in made.values() for name, x in group.items()}
+    groups = tuple(group for group, inputs in made.items() for _ in inputs)
     values = _settled(np.column_stack([*columns.values()])).astype("float32")
     names = [name for name in m.levels if name not in _OTHERS]
     own, market = (np.column_stack([of[name] for name in names]) for of in (m.levels, m.market))
-    regressors = np.hstack([own, np.where(np.isnan(market), own, market)])
-    return Features(tuple(columns), values, regressors, m.g)
+    unknown = np.isnan(market)
+    regressors = np.hstack([own, np.where(unknown, own, market)])
+    return Features(tuple(columns), groups, values, regressors, m.g, np.asarray(~unknown.any(axis=1)))

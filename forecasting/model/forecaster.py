@@ -1,7 +1,7 @@
 """RNNForecaster: one pooled recurrent network, fitted on the bars of a universe, forecasting any symbol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -15,51 +15,14 @@ from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, Usag
 from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, origin_dates, track_offsets
 from forecasting.model.devices import one_thread
-from forecasting.model.features import GROUPS, WARM_UP, Features, make_features
+from forecasting.model.features import WARM_UP, Features, make_features
+from forecasting.model.fitted import FittedModel, minimum_bars
 from forecasting.model.loop import Epoch
 from forecasting.model.networks import QuantileNetwork
-from forecasting.model.scale import HarScale
+from forecasting.model.report_widening import report_widening
 from forecasting.model.training import train_network
 from forecasting.model.windows import TrainingSet, make_training_set, standardize
 from forecasting.sessions import count_closed
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """What fitting leaves behind, and a bundle stores.
-
-    Parameters
-    ----------
-    network : in evaluation mode
-    mean, std : float32 (F,), of the training inputs
-    scale : the volatility scale of each horizon
-    universe : symbols handed to `fit`; one too young for a window before `trained_until` taught nothing
-    trained_until : the last session any input or target of the training part came from
-    first_session, fitted_until : range of the bars that `fit` was handed
-    feature_groups
-    history : one `Epoch` per pass over the training windows
-    """
-
-    network: QuantileNetwork
-    mean: torch.Tensor
-    std: torch.Tensor
-    scale: HarScale
-    universe: tuple[str, ...]
-    trained_until: pd.Timestamp
-    first_session: pd.Timestamp
-    fitted_until: pd.Timestamp
-    feature_groups: tuple[str, ...] = tuple(GROUPS)
-    history: tuple[Epoch, ...] = field(default=())
-
-
-def minimum_bars(recipe: Recipe) -> int:
-    """Return how many bars a symbol needs to be forecast: the warm-up of its inputs and one window."""
-    return WARM_UP + recipe.training.window
-
-
-def minimum_history(recipe: Recipe) -> int:
-    """Return how many bars the longest history of a universe needs before a model can be trained on it."""
-    return minimum_bars(recipe) + recipe.horizon + recipe.calibration.sessions
 
 
 class RNNForecaster:
@@ -187,6 +150,11 @@ class RNNForecaster:
     @one_thread()
     def track(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Tracked:
         """Return what `roll` corrects, and by how much; raises what it does."""
+        self._require_open(series, first)
+        return self._track(series, self.features(series))
+
+    def _require_open(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> None:
+        """Raise what `roll` does unless every origin from `first` on can be forecast."""
         for symbol in sorted(series):
             part = self._readable(series[symbol])
             if (series[symbol].void >= first).any():
@@ -201,7 +169,9 @@ class RNNForecaster:
                 f"{self.model.trained_until.date()}, and what it has seen it cannot forecast; next: a later date, or "
                 "train on an earlier part"
             )
-        scaled = {symbol: self._scaled(series[symbol], features) for symbol, features in self.features(series).items()}
+
+    def _track(self, series: Mapping[str, PriceSeries], features: Mapping[str, Features]) -> Tracked:
+        scaled = {symbol: self._scaled(series[symbol], f) for symbol, f in features.items()}
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
         dates = origin_dates(scaled.values())
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
@@ -218,14 +188,58 @@ class RNNForecaster:
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
         """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
 
-        Hand in the model's whole universe, and calibration rests on all of it.
+        Hand in the model's whole universe, and calibration and the market rest on all of it.
         """
         if as_of is not None:
             series = {symbol: _closed_by(s, as_of) for symbol, s in series.items()}
         # each from its own last bar: a void session before that may lie after the last bar of another
         series = {symbol: self._readable(series[symbol]) for symbol in sorted(series)}
-        first = min((s.sessions[-1] for s in series.values()), default=pd.Timestamp.max)
-        return {symbol: rolling.latest() for symbol, rolling in self.roll(series, first).items()}
+        found = self.forecast_origins(series, {symbol: s.sessions[-1:] for symbol, s in series.items()})
+        return {symbol: forecasts[-1] for symbol, forecasts in found.items()}
+
+    @one_thread()
+    def forecast_origins(
+        self, series: Mapping[str, PriceSeries], origins: Mapping[str, pd.DatetimeIndex]
+    ) -> dict[str, list[Forecast]]:
+        """Return the forecasts of symbols from some of their sessions, in one pass: each as `forecast` gives it.
+
+        Parameters
+        ----------
+        series : the model's whole universe, and what else is asked for
+        origins : by symbol, ascending; not empty
+
+        Raises
+        ------
+        TooFewBars, DataError, UsageError
+            As `roll` raises them, of the first of all these origins.
+        """
+        if not origins:
+            return {}
+        first = min(days[0] for days in origins.values())
+        self._require_open(series, first)
+        features = self.features(series)
+        tracked = self._track(series, features)
+        return {
+            symbol: self._forecasts(series[symbol], features[symbol], days, tracked) for symbol, days in origins.items()
+        }
+
+    def _forecasts(
+        self, series: PriceSeries, features: Features, origins: pd.DatetimeIndex, tracked: Tracked
+    ) -> list[Forecast]:
+        rolled = self._rolled(series, tracked.rows[series.symbol], origins[0], tracked)
+        rows = self._readable(series).sessions.get_indexer(origins)
+        weights = interpolation_weights(range(1, self.recipe.horizon + 1))
+        widening = report_widening(
+            self.model.network, features, self._inputs(features), rows - WARM_UP, weights, self.recipe.training.window
+        )
+        return [
+            replace(rolled.at(day), report_widening=wider, has_market=bool(features.has_market[row]))
+            for day, row, wider in zip(origins, rows, widening, strict=True)
+        ]
+
+    def _inputs(self, features: Features) -> torch.Tensor:
+        """Return what the network reads of a history: (bars - warm-up, F)."""
+        return standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
 
     def _readable(self, series: PriceSeries) -> PriceSeries:
         """Return the bars after the last void session, or refuse them as too few."""
@@ -241,9 +255,9 @@ class RNNForecaster:
     def _scaled(self, series: PriceSeries, features: Features) -> OutOfTraining:
         """Run the network over a whole history and return what lies after the training part."""
         series = self._readable(series)
-        inputs = standardize(torch.from_numpy(features.values[WARM_UP:]), self.model.mean, self.model.std)
         with torch.no_grad():
-            knots = self.model.network(inputs[None])[0].numpy().astype("float64", order="C")  # (T, K, L)
+            outputs = self.model.network(self._inputs(features)[None])[0]
+        knots = outputs.numpy().astype("float64", order="C")  # (T, K, L)
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
         horizons = range(1, self.recipe.horizon + 1)
         quantiles = interpolation_weights(horizons) @ knots[begin - WARM_UP :]  # (N, H, L)

@@ -39,7 +39,7 @@ def report_timing(jump: np.ndarray, surprise: np.ndarray, sessions: pd.DatetimeI
     """
     size = jump + surprise
     events = _events(size)
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for lags, weeks in (("quarters", _QUARTERS), ("years", _YEARS)):
         before = np.stack([_weeks_before(sessions, w) for w in weeks])
         out |= {f"event_{lags}_{h}": _mean_over(events, before + 1, before + h) for h in REPORT_HORIZONS}

@@ -8,7 +8,7 @@ from helpers import random_walk, synthetic_series, utc, with_void
 
 from forecasting.bars import PriceSeries
 from forecasting.config import NetworkConfig
-from forecasting.errors import DataError, ModelError, TooFewBars, UsageError
+from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, UsageError
 from forecasting.ingestion.synthetic import make_market
 from forecasting.instruments import Instrument
 from forecasting.model.forecaster import RNNForecaster, interpolation_weights
@@ -73,11 +73,17 @@ def test_set_against_a_market_a_forecast_is_the_same_rolled_cut_and_among_more_s
     universe = {s: x for s, x in everything.items() if s != "SYN1"}
     fitted = RNNForecaster(recipe).fit({s: x.until(pd.Timestamp("2008-12-31")) for s, x in universe.items()})
     assert np.isfinite(fitted.features(everything)["SYN1"].values[-1]).all()
+    assert all(f.has_market for f in fitted.forecast(everything).values())
     rolled = fitted.roll(everything, pd.Timestamp("2009-01-05"))
     origin = pd.Timestamp("2009-06-30")
     cut = fitted.forecast({s: x.until(origin) for s, x in everything.items()})
+    days = pd.DatetimeIndex(["2009-04-01", "2009-06-30"])
+    several = fitted.forecast_origins(everything, dict.fromkeys(everything, days))
     for symbol in everything:
         np.testing.assert_allclose(cut[symbol].values, rolled[symbol].at(origin).values, atol=1e-6)
+        assert [f.origin for f in several[symbol]] == list(days)
+        np.testing.assert_array_equal(several[symbol][1].values, rolled[symbol].at(origin).values)
+        np.testing.assert_allclose(several[symbol][1].report_widening, cut[symbol].report_widening, atol=1e-6)
     for symbol, forecast in fitted.forecast(universe).items():
         np.testing.assert_allclose(forecast.values, rolled[symbol].latest().values, atol=1e-12)
 
@@ -281,3 +287,73 @@ def test_a_void_session_is_held_against_its_own_symbol_only(fitted, market):
     after = broken.parts()[-1]
     a, b = (fitted.forecast({"SYN1": s, "SYN2": ended})["SYN1"] for s in (broken, after))
     np.testing.assert_array_equal(a.values, b.values)
+
+
+def test_without_its_universe_a_forecast_says_that_it_was_made_without_the_market(fitted, market):
+    forecast = fitted.forecast({"SYN1": market["SYN1"]})["SYN1"]
+    assert not forecast.has_market
+    assert forecast.report_widening is None  # reports are seen against the market
+    assert forecast.flags() == [("no_market",)] * 7
+
+
+def test_a_forecast_says_how_much_wider_it_is_because_a_report_is_likely(small_recipe):
+    recipe = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
+    market = {s: synthetic_series(s, "2008-12-31") for s in (f"SYN{i}" for i in range(FEWEST))}
+    fitted = RNNForecaster(recipe).fit(market)
+    features = fitted.features(market)
+    reports = torch.tensor([group == "report_timing" for group in features["SYN1"].groups])
+    names = ("event_quarters_1", "report_age")
+    assert [reports[features["SYN1"].names.index(name)].item() for name in names] == [True, True]
+    assert not reports[features["SYN1"].names.index("return_1")]
+
+    # as the network reads them, every report input at its mean in training
+    values = torch.from_numpy(features["SYN1"].values.copy())
+    values[:, reports] = fitted.model.mean[reports]
+    unknowing = replace(features["SYN1"], values=values.numpy())
+    quantiles = [fitted._scaled(market["SYN1"], f).quantiles[-1] for f in (features["SYN1"], unknowing)]
+    knowing, unknown = (q[:, 6:].sum(-1) - q[:, :5].sum(-1) for q in quantiles)
+    widening = fitted.forecast(market)["SYN1"].report_widening
+    np.testing.assert_allclose(widening, knowing / unknown - 1, atol=1e-6)
+    assert np.abs(widening).max() > 1e-4
+
+    with torch.no_grad():
+        for parameter in fitted.model.network.parameters():
+            if parameter.ndim == 2 and parameter.shape[1] == len(reports):
+                parameter[:, reports] = 0.0
+    assert np.abs(fitted.forecast(market)["SYN1"].report_widening).max() < 1e-6
+
+
+def test_training_that_diverges_leaves_a_model_of_its_last_good_epoch(market, small_recipe):
+    class Watched(RNNForecaster):
+        def training_set(self, series):
+            self.data = super().training_set(series)
+            return self.data
+
+    watched = Watched(small_recipe)
+
+    def spoil(what, done, total):
+        if done == total // 2:  # the end of the first of two epochs
+            watched.data.inputs[:] = float("inf")
+
+    with pytest.raises(Diverged, match="the weights are those of epoch 1"):
+        watched.fit(market, spoil)
+    assert len(watched.model.history) == 1
+    assert np.isfinite(watched.forecast(market)["SYN1"].values).all()
+
+
+def test_a_young_symbol_and_one_that_was_halted_are_forecast_in_a_pool_of_several_calendars(small_recipe):
+    market = {s: synthetic_series(s, "2012-12-31") for s in ("SYN1", "SYN2", "SYN3", "SYN4")}
+    young, halted = market["SYN2"], market["SYN3"]
+    market["SYN2"] = replace(young, bars=young.bars.iloc[-130:])  # an offering last summer
+    in_spring = (halted.sessions >= "2012-03-01") & (halted.sessions < "2012-05-01")
+    market["SYN3"] = replace(halted, bars=halted.bars[~in_spring])
+    always = pd.date_range("2010-01-01", "2012-12-31", name="session").as_unit("us")
+    coin = random_walk(bars=len(always), last="2012-12-31")
+    market["BTC-USD"] = PriceSeries(Instrument.from_symbol("BTC-USD"), coin.bars.set_index(always))
+    fitted = RNNForecaster(small_recipe).fit(market)
+    assert fitted.needs <= 130 < fitted.needs + small_recipe.calibration.sessions  # forecast, but taught nothing
+    forecasts = fitted.forecast(market)
+    assert set(forecasts) == set(market)
+    assert all(np.isfinite(f.values).all() and f.origin == pd.Timestamp("2012-12-31") for f in forecasts.values())
+    with pytest.raises(TooFewBars, match=r"SYN2 has 40 bars.*needs 120.*next: fetch a longer history"):
+        fitted.forecast({**market, "SYN2": replace(young, bars=young.bars.iloc[-40:])})
