@@ -7,6 +7,7 @@ Events (splits and dividends, `forecasting.events`) are kept beside them and app
 `adjust_bars`.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -122,6 +123,17 @@ class PriceSeries:
 def all_dates(series: Mapping[str, PriceSeries]) -> pd.DatetimeIndex:
     """Return every date on which any of the series has a bar, ascending."""
     return pd.DatetimeIndex(sorted(set().union(*(s.sessions for s in series.values()))))
+
+
+def hash_prices(series: Mapping[str, PriceSeries]) -> str:
+    """Return the SHA-256 of all bars by symbol: the same prices, the same text, whatever order they came in."""
+    digest = hashlib.sha256()
+    for symbol in sorted(series):
+        s = series[symbol]
+        digest.update(f"{symbol} {s.instrument.calendar} {len(s)}".encode())
+        for array in (s.sessions.asi8, s.void.asi8, s.bars.to_numpy(dtype="float64")):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forecasting.bars import PriceSeries, all_dates
+from forecasting.bars import PriceSeries, all_dates, hash_prices
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
 from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
@@ -36,6 +36,7 @@ class FittedModel:
     universe : symbols handed to `fit`; one too young for a window before `trained_until` taught nothing
     trained_until : the last session any input or target of the training part came from
     first_session, fitted_until : range of the bars that `fit` was handed
+    prices_sha256 : of these bars, see `hash_prices`; empty where an earlier tickercast fitted it
     feature_groups
     history : one `Epoch` per pass over the training windows
     """
@@ -48,6 +49,7 @@ class FittedModel:
     trained_until: pd.Timestamp
     first_session: pd.Timestamp
     fitted_until: pd.Timestamp
+    prices_sha256: str
     feature_groups: tuple[str, ...] = tuple(GROUPS)
     history: tuple[Epoch, ...] = field(default=())
 
@@ -149,6 +151,7 @@ class RNNForecaster:
             self._trained_until(series),
             dates[0],
             dates[-1],
+            hash_prices(series),
             history=history,
         )
 
