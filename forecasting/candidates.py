@@ -17,7 +17,7 @@ from forecasting.evaluation.workers import Workers, workers_for
 from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model, save_model
 from forecasting.model.forecaster import RNNForecaster
-from forecasting.model.manifest import find_models
+from forecasting.model.manifest import find_models, read_bundle
 from forecasting.registry import Registry
 from forecasting.steps import Clock
 from forecasting.universe import Universe
@@ -134,11 +134,11 @@ def settle_candidate(
     registry, model_id = Registry(workspace.models), candidate.model_id
     champion = registry.champion_of(universe.name)
     earlier = registry.decision_on(universe.name, model_id)
-    if earlier is not None:
-        decision = Decision(False, f"decided on {earlier.at[:10]}: {earlier.reason}", earlier.numbers)
-    elif champion is None:
+    if champion is None:
         decision = Decision(True, "first model of this universe")
         registry.promote(universe, model_id, clock(), decision.reason)
+    elif earlier is not None and _damage(workspace, champion.model_id) is None:
+        decision = Decision(False, f"decided on {earlier.at[:10]}: {earlier.reason}", earlier.numbers)
     else:
         decision = _contest(workspace, universe, champion.model_id, candidate, series, progress, workers)
         decision = replace(decision, numbers={**decision.numbers, "against": champion.model_id})
@@ -213,18 +213,24 @@ def _contest(
     progress: Progress,
     workers: Workers | None,
 ) -> Decision:
-    try:
-        champion = load_model(workspace.models, champion_id)
-    except BundleError as error:
-        cause = str(error).partition("; next:")[0]
+    if cause := _damage(workspace, champion_id):
         return Decision(True, f"the champion cannot be read, so there is nothing to compare with: {cause}")
-    recipe = candidate.forecaster.recipe
+    champion, recipe = load_model(workspace.models, champion_id), candidate.forecaster.recipe
     if is_refresh(recipe, champion.recipe):
         return contest_refresh(champion, candidate.forecaster, series)
     tried = Registry(workspace.models).tried_blocks(universe.name)
     workers = workers or workers_for(sum(map(len, series.values())))
     parts = _unfinished(workspace, universe) / f"{champion_id}-{candidate.model_id}"
     return contest_recipe(champion.recipe, recipe, series, tried, progress=progress, workers=workers, parts=parts)
+
+
+def _damage(workspace: Workspace, model_id: str) -> str | None:
+    """Return why a saved model cannot be read; None where it is whole."""
+    try:
+        read_bundle(workspace.models, model_id)
+    except BundleError as error:
+        return str(error).partition("; next:")[0]
+    return None
 
 
 def _unfinished(workspace: Workspace, universe: Universe) -> Path:

@@ -167,6 +167,14 @@ def test_where_the_champion_cannot_be_read_the_candidate_serves(served):
     assert issue_forecasts(served, clock=clock).model_id == report.model_id
 
 
+def test_a_refused_candidate_serves_once_its_champion_cannot_be_read_any_more(served):
+    first = Registry(served.models).champion_of("SYN1").model_id
+    assert train(served, GRU).champion == first
+    (served.models / first / "bundle.json").unlink()
+    report = train(served, GRU)
+    assert (report.trained, report.promoted, report.champion) == (False, True, report.model_id)
+
+
 def test_killed_between_saving_and_registering_the_next_run_completes_without_training(half, monkeypatch):
     def killed(*_args):
         raise Killed

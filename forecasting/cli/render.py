@@ -195,7 +195,7 @@ def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
         at = job["progress"]
         _print(
             f"running: {job['verb']} since {job['started'][:16].replace('T', ' ')} UTC, process {job['pid']}"
-            + (f", {at['what']} {at['done'] / at['total']:.0%}" if at else "")
+            + (f", {at['what']} {at['done'] / max(at['total'], 1):.0%}" if at else "")
         )
     if not status["symbols"]:
         _print_unbroken(f"empty; next: {typed('run --source sample', workspace)}")
