@@ -8,6 +8,7 @@ from typing import Any
 
 _HOMES = {
     "forecasting.bars": ["PriceSeries", "make_series", "normalize_bars", "validate_bars"],
+    "forecasting.cards": ["card_markdown", "make_card", "read_models"],
     "forecasting.charts": ["forecast_figure", "price_text"],
     "forecasting.config": [
         "LEVELS",
@@ -47,6 +48,8 @@ _HOMES = {
     "forecasting.model.estimators": ["RNNClassifier", "RNNRegressor"],
     "forecasting.model.forecaster": ["RNNForecaster"],
     "forecasting.model.manifest": ["read_manifest"],
+    "forecasting.promotions": ["promote_model", "rollback_model"],
+    "forecasting.records": ["running_job"],
     "forecasting.registry": ["Registry"],
     "forecasting.store": ["PriceStore"],
     "forecasting.universe": ["Universe", "make_universe", "read_universe"],

@@ -7,6 +7,7 @@ Events (splits and dividends, `forecasting.events`) are kept beside them and app
 `adjust_bars`.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -128,6 +129,17 @@ def unite_dates(some: Iterable[pd.DatetimeIndex]) -> pd.DatetimeIndex:
     """Return every date that stands in some index, ascending."""
     dates = [index.to_numpy() for index in some]
     return pd.DatetimeIndex(np.unique(np.concatenate(dates)) if dates else np.array([], dtype="datetime64[us]"))
+
+
+def hash_prices(series: Mapping[str, PriceSeries]) -> str:
+    """Return the SHA-256 of all bars by symbol: the same prices, the same text, whatever order they came in."""
+    digest = hashlib.sha256()
+    for symbol in sorted(series):
+        s = series[symbol]
+        digest.update(f"{symbol} {s.instrument.calendar} {len(s)}".encode())
+        for array in (s.sessions.asi8, s.void.asi8, s.bars.to_numpy(dtype="float64")):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def normalize_bars(frame: pd.DataFrame) -> pd.DataFrame:

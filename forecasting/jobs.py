@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from forecasting.candidates import TrainingReport, fit_candidate, settle_candidate, train_candidate
+from forecasting.cards import write_cards
 from forecasting.checks import leave_out_short, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError
@@ -22,8 +24,8 @@ from forecasting.exports import export_forecasts
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
 from forecasting.ledger import Ledger
-from forecasting.model.bundle import load_model, save_model
-from forecasting.model.forecaster import RNNForecaster
+from forecasting.model.bundle import load_model
+from forecasting.model.manifest import find_models
 from forecasting.records import JobRecord
 from forecasting.registry import Registry
 from forecasting.steps import (
@@ -41,8 +43,6 @@ from forecasting.store import PriceStore
 from forecasting.universe import Universe, make_universe
 from forecasting.workspace import Workspace
 
-_REASON = "newest training; challengers are not compared yet"
-
 
 @dataclass(frozen=True)
 class RunReport:
@@ -50,9 +50,14 @@ class RunReport:
 
     universe: Universe
     fetched: FetchReport
-    model_id: str
+    training: TrainingReport
     backtest: BacktestReport
     issued: ForecastReport
+
+    @property
+    def model_id(self) -> str:
+        """The champion, whose forecasts were issued."""
+        return self.issued.model_id
 
 
 def utc_now() -> pd.Timestamp:
@@ -81,10 +86,10 @@ def fetch_prices(
     FetchError
         Every symbol failed; the prices are as they were.
     """
-    with workspace.lock():
-        store, record = PriceStore(workspace.prices), JobRecord(workspace, "fetch", clock())
+    with workspace.lock(), JobRecord(workspace, "fetch", clock()) as record:
+        store = PriceStore(workspace.prices)
         provider = make_provider(source) if isinstance(source, str) else source
-        collection = collect(workspace, store, provider, symbols, progress, clock, full)
+        collection = collect(workspace, store, provider, symbols, record.watch(progress), clock, full)
         with record.step("fetch"):
             return store_prices(store, collection, clock())
 
@@ -95,15 +100,13 @@ def train_model(
     recipe: Recipe,
     progress: Progress = no_progress,
     clock: Clock = utc_now,
-) -> str:
-    """Train one pooled model on stored prices, make it the universe's champion, and return its ID."""
-    with workspace.lock():
+) -> TrainingReport:
+    """Train one pooled model on stored prices; it serves the universe where it is the first, or wins its contest."""
+    with workspace.lock(), JobRecord(workspace, "train", clock()) as record:
         require_whole(workspace)
         series = PriceStore(workspace.prices).read(universe.symbols)
-        with JobRecord(workspace, "train", clock()).step("train"):
-            model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
-            Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
-            return model_id
+        with record.step("train"):
+            return train_candidate(workspace, universe, series, recipe, record.watch(progress), clock)
 
 
 def backtest_model(
@@ -124,12 +127,15 @@ def backtest_model(
     workers : where folds run; by default a process for each core, where that is worth it
     """
     require_longer_than(recipe.horizon, config)
-    with workspace.lock():
+    with workspace.lock(), JobRecord(workspace, "backtest", clock()) as record:
         store = PriceStore(workspace.prices)
         data_as_of = store.known_until
         series = store.read(universe.symbols, as_of=data_as_of)
-        with JobRecord(workspace, "backtest", clock()).step("backtest"):
-            return run_backtest(workspace, series, recipe, config, progress, baselines, workers, data_as_of)
+        with record.step("backtest"):
+            watched = record.watch(progress)
+            report = run_backtest(workspace, series, recipe, config, watched, baselines, workers, data_as_of)
+            write_cards(workspace, find_models(workspace.models, recipe, universe.symbols))
+            return report
 
 
 def repeat_backtest(
@@ -190,11 +196,11 @@ def issue_forecasts(
     symbols : none means the model's universe
     model_id : by default the newest champion whose universe holds the symbols
     """
-    with workspace.lock():
+    with workspace.lock(), JobRecord(workspace, "forecast", clock()) as record:
         PriceStore(workspace.prices).require(symbols)
         model_id = model_id or Registry(workspace.models).champion(symbols).model_id
         forecaster = load_model(workspace.models, model_id)
-        with JobRecord(workspace, "forecast", clock()).step("forecast"):
+        with record.step("forecast"):
             return issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, clock)
 
 
@@ -207,7 +213,7 @@ def run_job(
     progress: Progress = no_progress,
     clock: Clock = utc_now,
 ) -> RunReport:
-    """Run the main job: fetch, train, backtest, forecast, export.
+    """Run the main job: fetch, train, backtest, settle which model serves, forecast with it, export.
 
     A symbol that could not be fetched takes part with the bars it has in the store; one without any, or
     with too few, is left out. Both are named.
@@ -224,9 +230,9 @@ def run_job(
     require_longer_than(recipe.horizon, config)
     provider = make_provider(source)
     wanted = universe.symbols if universe else provider.symbols
-    with workspace.lock():
+    with workspace.lock(), JobRecord(workspace, "run", clock()) as record:
         require_whole(workspace)
-        store, record = PriceStore(workspace.prices), JobRecord(workspace, "run", clock())
+        store, progress = PriceStore(workspace.prices), record.watch(progress)
         collection = collect(workspace, store, provider, wanted, progress, clock)
         collection, usable = leave_out_short(collection, wanted, store, recipe, config)
         universe = replace(universe or make_universe(wanted), symbols=usable)
@@ -235,13 +241,15 @@ def run_job(
         data_as_of = store.known_until
         series = store.read(usable, as_of=data_as_of)
         with record.step("train"):
-            model_id = save_model(RNNForecaster(recipe).fit(series, progress), workspace.models)
+            candidate = fit_candidate(workspace, universe, series, recipe, progress, clock)
         with record.step("backtest"):
             backtest = run_backtest(workspace, series, recipe, config, progress, data_as_of=data_as_of)
+        with record.step("settle"):
+            training = settle_candidate(workspace, universe, candidate, series, progress, clock)
         with record.step("forecast"):
-            Registry(workspace.models).promote(universe, model_id, clock(), _REASON)
-            issued = issue(workspace, load_model(workspace.models, model_id), model_id, usable, clock)
-        return RunReport(universe, fetched, model_id, backtest, issued)
+            champion = load_model(workspace.models, training.champion)
+            issued = issue(workspace, champion, training.champion, usable, clock)
+        return RunReport(universe, fetched, training, backtest, issued)
 
 
 def export_issued(workspace: Workspace, model_id: str | None = None, folder: Path | None = None) -> list[Path]:

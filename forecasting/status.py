@@ -9,7 +9,8 @@ from forecasting.errors import DataError
 from forecasting.evaluation.report import list_backtests, load_report
 from forecasting.instruments import SYMBOL_RULE
 from forecasting.ledger import Ledger
-from forecasting.model.manifest import MANIFEST
+from forecasting.model.manifest import list_models
+from forecasting.records import running_job
 from forecasting.registry import Registry
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
@@ -19,12 +20,13 @@ _FACTS = ("calendar", "currency", "major_currency", "minor_unit", "price_basis")
 
 
 def read_status(workspace: Workspace) -> dict[str, Any]:
-    """Return what a workspace holds, as plain values: symbols, champions, backtests."""
+    """Return what a workspace holds, as plain values: symbols, the running job, champions, backtests."""
     return {
         "workspace": str(workspace.root),
         "revision": workspace.revision,
         "symbols": _symbols(workspace),
-        "models": sorted(path.parent.name for path in workspace.models.glob(f"*/{MANIFEST}")),
+        "running": running_job(workspace),
+        "models": list_models(workspace.models),
         "champions": [asdict(p) for p in Registry(workspace.models).champions()],
         "backtests": [_summary(folder) for folder in list_backtests(workspace.backtests).values()],
     }

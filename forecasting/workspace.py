@@ -113,6 +113,7 @@ class Workspace:
         self.prices = self.root / "prices"
         self.ledger = self.root / "ledger"
         self.models = self.root / "models"
+        self.training = self.root / "training"
         self.backtests = self.root / "backtests"
         self.exports = self.root / "exports"
         self.jobs = self.root / "jobs"

@@ -55,7 +55,7 @@ def with_newcomer(workspace):
 
 def test_a_newcomer_is_forecast_but_named_as_left_out_of_the_test(with_newcomer):
     universe = make_universe(["SYN1", "SYN2"])
-    model_id = train_model(with_newcomer, universe, SMALL, clock=clock)
+    model_id = train_model(with_newcomer, universe, SMALL, clock=clock).model_id
     report = backtest_model(with_newcomer, universe, SMALL, SHORT_TEST, clock=clock)
     assert report.universe == ("SYN1",)
     assert "SYN2 has 0 bars before the test starts on 2018-03-16, 120 are needed" in report.summary()
@@ -69,7 +69,7 @@ def test_a_newcomer_is_forecast_but_named_as_left_out_of_the_test(with_newcomer)
 def test_another_recipe_has_no_verdict_of_this_one(with_newcomer):
     universe = make_universe(["SYN1"])
     backtest_model(with_newcomer, universe, SMALL, SHORT_TEST, clock=clock)
-    other = train_model(with_newcomer, universe, Recipe(horizon=5, training=SMALL.training), clock=clock)
+    other = train_model(with_newcomer, universe, Recipe(horizon=5, training=SMALL.training), clock=clock).model_id
     manifest = read_manifest(with_newcomer.models, other)
     assert find_report(with_newcomer.backtests, manifest["universe"], manifest["recipe"]) is None
 
@@ -86,8 +86,8 @@ def test_a_symbol_without_bars_since_training_is_left_out_by_name(with_newcomer)
 
 def test_a_symbol_is_forecast_by_the_newest_model_that_was_trained_on_it(with_newcomer):
     add_bars(with_newcomer, "SYN3", "2014-01-02")
-    first = train_model(with_newcomer, make_universe(["SYN1", "SYN2"]), SMALL, clock=clock)
-    second = train_model(with_newcomer, make_universe(["SYN3"]), SMALL, clock=clock)
+    first = train_model(with_newcomer, make_universe(["SYN1", "SYN2"]), SMALL, clock=clock).model_id
+    second = train_model(with_newcomer, make_universe(["SYN3"]), SMALL, clock=clock).model_id
     assert issue_forecasts(with_newcomer, ["SYN1"], clock=clock).model_id == first
     assert issue_forecasts(with_newcomer, clock=clock).model_id == second
     with pytest.raises(
@@ -100,13 +100,13 @@ def test_a_symbol_is_forecast_by_the_newest_model_that_was_trained_on_it(with_ne
 
 def test_training_again_repairs_a_damaged_model(with_newcomer):
     universe = make_universe(["SYN1"])
-    model_id = train_model(with_newcomer, universe, SMALL, clock=clock)
+    model_id = train_model(with_newcomer, universe, SMALL, clock=clock).model_id
     for name in ("weights.safetensors", "bundle.json"):
         path = with_newcomer.models / model_id / name
         path.write_bytes(path.read_bytes()[:-9])
         with pytest.raises(BundleError, match=r"is damaged.*next: tickercast train"):
             issue_forecasts(with_newcomer, clock=clock)
-        assert train_model(with_newcomer, universe, SMALL, clock=clock) == model_id
+        assert train_model(with_newcomer, universe, SMALL, clock=clock).model_id == model_id
         assert issue_forecasts(with_newcomer, clock=clock).model_id == model_id
 
 

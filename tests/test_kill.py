@@ -40,7 +40,7 @@ def _killed_loop(place, times, rng):
     after = place.fingerprint()
     for name, digest in clean.items():
         if name.startswith(("exports/", "backtests/", "models/")) and not name.endswith(
-            ("registry.json", "bundle.json", "backtest.json", "report.html")
+            ("registry.json", "bundle.json", "card.md", "card.json", "backtest.json", "report.html")
         ):
             assert after[name] == digest, name
     assert not list(place.workspace.rglob("*.tmp"))

@@ -30,9 +30,9 @@ FLOORS = [
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
-    {"ledger", "registry", "exports", "records"},
-    {"checks", "steps"},
-    {"jobs", "status"},
+    {"ledger", "registry", "exports", "records", "cards"},
+    {"checks", "steps", "candidates"},
+    {"jobs", "promotions", "status"},
     {"cli", "__main__"},
 ]
 HOMES = {

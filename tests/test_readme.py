@@ -32,6 +32,7 @@ def test_their_python_examples_run_and_print_what_they_show(code, tmp_path):
 
 def test_its_commands_are_verbs_of_the_command_line():
     verbs = {command.name or command.callback.__name__ for command in app.registered_commands}
+    verbs |= {group.name for group in app.registered_groups}
     named = set(re.findall(r"^\s*(?:\.venv/bin/)?tickercast (\w+)", README, re.MULTILINE))
     assert named
     assert named <= verbs

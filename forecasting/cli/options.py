@@ -57,6 +57,14 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Model ID; by default the newest champion that was trained on the symbols."),
 ]
+ModelId = Annotated[str, typer.Argument(metavar="ID", help="Model ID; tickercast models list has them.")]
+UniverseName = Annotated[
+    str | None,
+    typer.Option(
+        "--universe", help="Name of the universe; by default the only one that it can be.", show_default=False
+    ),
+]
+Reason = Annotated[str, typer.Option(help="Why; is kept in the registry.", show_default=False)]
 Full = Annotated[
     bool, typer.Option("--full", help="Ask for whole histories again, to find corrections of the distant past.")
 ]

@@ -1,13 +1,16 @@
 """Results as text for people."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
+from forecasting.candidates import TrainingReport
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
 from forecasting.currencies import currency_text
@@ -136,11 +139,39 @@ def show_issue(report: ForecastReport) -> None:
     show_files(report.files)
 
 
+def show_training(report: TrainingReport, workspace: Path | None) -> None:
+    """Print which model serves now, why, and how to choose another one."""
+    how = "trained" if report.trained else "there already, from the same recipe and prices: nothing was trained"
+    serves = report.champion == report.model_id
+    _print(f"model {report.model_id} ({how}) {'serves' if serves else 'is a candidate for'} {report.universe}")
+    _print(report.reason)
+    if not serves:
+        by_hand = f"models promote {report.model_id} --universe {shlex.quote(report.universe)}"
+        _print_unbroken(f"{report.champion} serves; to choose otherwise: {typed(by_hand, workspace)}")
+    if report.pruned:
+        _print(f"pruned, never served and long replaced: {', '.join(report.pruned)}")
+
+
+def show_models(rows: Sequence[Mapping[str, Any]], workspace: Path | None) -> None:
+    """Print the models of each universe, and what was decided about them."""
+    if not rows:
+        _print_unbroken(f"no model yet; next: {typed('train', workspace)}")
+    for universe in dict.fromkeys(row["universe"] for row in rows):
+        own = [row for row in rows if row["universe"] == universe]
+        _print_unbroken(f"{universe or 'not in the registry'}: {_count(len(own), 'model')}")
+        for row in own:
+            recipe = "damaged" if row["damaged"] else f"{row['cell']}, horizon {row['horizon']}, seed {row['seed']}"
+            _print_unbroken(f"  {row['model_id']}  {row['state']}  ({recipe})")
+            if row["damaged"] or row["reason"]:
+                _print(Padding(row["damaged"] or row["reason"], (0, 0, 0, 4)))
+
+
 def show_run(report: RunReport, workspace: Path | None) -> None:
     """Print the main job's results, and what to try next."""
     show_backtest(report.backtest)
     _print("")
     show_fetch(report.fetched)
+    show_training(report.training, workspace)
     show_issue(report.issued)
     examples = {
         typed("dashboard", workspace): "look at the forecasts",
@@ -160,6 +191,12 @@ def show_files(files: Iterable[Any]) -> None:
 def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
     """Print what a workspace holds."""
     _print_unbroken(f"workspace {status['workspace']}, revision {status['revision']}")
+    if job := status["running"]:
+        at = job["progress"]
+        _print(
+            f"running: {job['verb']} since {job['started'][:16].replace('T', ' ')} UTC, process {job['pid']}"
+            + (f", {at['what']} {at['done'] / max(at['total'], 1):.0%}" if at else "")
+        )
     if not status["symbols"]:
         _print_unbroken(f"empty; next: {typed('run --source sample', workspace)}")
         return

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecasting.candidates import TrainingReport
 from forecasting.evaluation.audit.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
@@ -108,6 +109,20 @@ def forecast_values(forecast: Forecast) -> dict[str, Any]:
     }
 
 
+def training_values(report: TrainingReport) -> dict[str, Any]:
+    """Return what came of a training as JSON values."""
+    return {
+        "universe": report.universe,
+        "model_id": report.model_id,
+        "trained": report.trained,
+        "champion": report.champion,
+        "promoted": report.promoted,
+        "reason": report.reason,
+        "numbers": dict(report.numbers),
+        "pruned": list(report.pruned),
+    }
+
+
 def run_values(report: RunReport) -> dict[str, Any]:
     """Return the main job as JSON values."""
     return {
@@ -115,6 +130,7 @@ def run_values(report: RunReport) -> dict[str, Any]:
         "symbols": list(report.universe.symbols),
         "model_id": report.model_id,
         "fetch": fetch_values(report.fetched),
+        "training": training_values(report.training),
         "backtest": backtest_values(report.backtest),
         "forecast": issue_values(report.issued),
     }

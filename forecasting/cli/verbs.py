@@ -31,3 +31,4 @@ for _verb, _example in (
     (forecasts.dashboard, "tickercast dashboard --port 8502"),
 ):
     app.command(epilog=f"Example: {_example}")(_verb)
+app.add_typer(models.models, name="models")

@@ -8,9 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
-from forecasting.bars import PriceSeries
+from forecasting.bars import PriceSeries, hash_prices
 from forecasting.config import BacktestConfig, Recipe, config_from_json, config_to_json
 from forecasting.evaluation.baselines import make_baselines
 from forecasting.forecasts import Forecaster
@@ -86,20 +84,10 @@ def make_plan(
         baselines,
         tuple(sorted(series)),
         max(s.sessions[-1] for s in series.values() if len(s)).date().isoformat(),
-        _hash_prices(series),
+        hash_prices(series),
         _hash_engine(),
         {name: version(name) for name in _PACKAGES},
     )
-
-
-def _hash_prices(series: Mapping[str, PriceSeries]) -> str:
-    digest = hashlib.sha256()
-    for symbol in sorted(series):
-        s = series[symbol]
-        digest.update(f"{symbol} {s.instrument.calendar} {len(s)}".encode())
-        for array in (s.sessions.asi8, s.void.asi8, s.bars.to_numpy(dtype="float64")):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _hash_engine() -> str:

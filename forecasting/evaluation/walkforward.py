@@ -97,7 +97,8 @@ def walk_forward(
     if len(set(names)) < len(names):
         raise UsageError(f"forecasters {', '.join(names)}: scores are kept by name, so each needs its own")
     folds = make_folds(all_dates(series), config)
-    excluded = _excluded(series, folds, max(f.needs for f in forecasters))
+    needed = max(f.needs for f in forecasters)
+    excluded = find_excluded(series, folds[0].test_first, folds[-1].test_last, needed)
     if len(excluded) == len(series):
         raise TooFewBars("; ".join(excluded.values()) + "; next: fewer --test-sessions, or a longer history")
     series = {symbol: s for symbol, s in series.items() if symbol not in excluded}
@@ -161,8 +162,15 @@ def _forecast(task: _Task, progress: Progress) -> _Answer:
     return levels, {symbol: rolled[symbol].values.astype("float32") for symbol in present}
 
 
-def _excluded(series: Mapping[str, PriceSeries], folds: Sequence[Fold], needed: int) -> dict[str, str]:
-    first, last = folds[0].test_first, folds[-1].test_last
+def find_excluded(
+    series: Mapping[str, PriceSeries], first: pd.Timestamp, last: pd.Timestamp, needed: int
+) -> dict[str, str]:
+    """Return why symbols cannot take part in a test from a session to another one, inclusive, by symbol.
+
+    Parameters
+    ----------
+    needed : bars of a symbol before the test, since its last void session
+    """
     reasons = {}
     for symbol, whole in series.items():
         s = whole.until(last)

@@ -22,13 +22,10 @@ from forecasting.model.features import GROUPS
 from forecasting.model.fitted import FittedModel
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.model.loop import Epoch
-from forecasting.model.manifest import MANIFEST, damaged_model, model_name, read_manifest
+from forecasting.model.manifest import FORMAT, MANIFEST, WEIGHTS, model_name, read_bundle
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
 from forecasting.workspace import write_atomic, write_json
-
-FORMAT = 2
-_WEIGHTS = "weights.safetensors"
 
 
 def save_model(forecaster: RNNForecaster, models: Path) -> str:
@@ -47,6 +44,7 @@ def save_model(forecaster: RNNForecaster, models: Path) -> str:
         "first_session": model.first_session.date().isoformat(),
         "trained_until": model.trained_until.date().isoformat(),
         "fitted_until": model.fitted_until.date().isoformat(),
+        "prices_sha256": model.prices_sha256,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     model_id = model_name(content)
@@ -56,7 +54,7 @@ def save_model(forecaster: RNNForecaster, models: Path) -> str:
     folder = models / model_id
     packages = {name: version(name) for name in ("tickercast", "torch", "numpy", "pandas")}
     history = [asdict(epoch) for epoch in model.history]
-    write_atomic(folder / _WEIGHTS, weights)
+    write_atomic(folder / WEIGHTS, weights)
     # the manifest last: a folder without one was never published
     write_json(folder / MANIFEST, {**content, "history": history, "packages": packages})
     return model_id
@@ -70,22 +68,7 @@ def load_model(models: Path, model_id: str) -> RNNForecaster:
     BundleError
         It is missing, its weights differ from their SHA-256, or another version of tickercast wrote it.
     """
-    manifest = read_manifest(models, model_id)
-    found = (manifest["format"], manifest["feature_groups"])
-    if found != (FORMAT, list(GROUPS)):
-        raise BundleError(
-            f"model {model_id} has format {found[0]} and inputs {found[1]}, this tickercast reads format {FORMAT} and "
-            f"{list(GROUPS)}; next: tickercast train"
-        )
-    try:
-        weights = (models / model_id / _WEIGHTS).read_bytes()
-    except OSError as error:
-        raise damaged_model(model_id, f"{_WEIGHTS} cannot be read ({error.strerror})") from error
-    if (digest := hashlib.sha256(weights).hexdigest()) != manifest["weights_sha256"]:
-        raise damaged_model(
-            model_id,
-            f"the SHA-256 of {_WEIGHTS} is {digest[:12]}…, {MANIFEST} says {manifest['weights_sha256'][:12]}…",
-        )
+    manifest, weights = read_bundle(models, model_id)
     return _rebuild(manifest, load(weights))
 
 
@@ -106,6 +89,7 @@ def _rebuild(manifest: dict[str, Any], tensors: dict[str, torch.Tensor]) -> RNNF
             pd.Timestamp(manifest["trained_until"]),
             pd.Timestamp(manifest["first_session"]),
             pd.Timestamp(manifest["fitted_until"]),
+            manifest.get("prices_sha256", ""),
             tuple(manifest["feature_groups"]),
             tuple(Epoch(**epoch) for epoch in manifest["history"]),
         ),

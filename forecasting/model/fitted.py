@@ -24,6 +24,7 @@ class FittedModel:
     universe : symbols handed to `fit`; one too young for a window before `trained_until` taught nothing
     trained_until : the last session any input or target of the training part came from
     first_session, fitted_until : range of the bars that `fit` was handed
+    prices_sha256 : of these bars, see `hash_prices`; empty where an earlier tickercast fitted it
     feature_groups
     history : one `Epoch` per pass over the training windows
     """
@@ -36,6 +37,7 @@ class FittedModel:
     trained_until: pd.Timestamp
     first_session: pd.Timestamp
     fitted_until: pd.Timestamp
+    prices_sha256: str
     feature_groups: tuple[str, ...] = tuple(GROUPS)
     history: tuple[Epoch, ...] = field(default=())
 

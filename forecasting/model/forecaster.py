@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from forecasting.bars import PriceSeries, all_dates
+from forecasting.bars import PriceSeries, all_dates, hash_prices
 from forecasting.config import Progress, Recipe, no_progress, report_horizons
 from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, UsageError
 from forecasting.forecasts import Forecast, RollingForecast
@@ -112,6 +112,7 @@ class RNNForecaster:
             self._trained_until(series),
             dates[0],
             dates[-1],
+            hash_prices(series),
             history=history,
         )
 
