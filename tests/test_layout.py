@@ -14,6 +14,7 @@ FLOORS = [
     {"errors", "config"},
     {
         "sessions",
+        "logs",
         "currencies",
         "columns",
         "events",
@@ -30,7 +31,7 @@ FLOORS = [
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
-    {"ledger", "registry", "exports", "records"},
+    {"ledger", "registry", "exports", "records", "evening_report", "failure_command"},
     {"checks", "steps"},
     {"jobs", "status"},
     {"cli", "__main__"},
