@@ -14,6 +14,7 @@ FLOORS = [
     {"errors", "config"},
     {
         "sessions",
+        "closing_times",
         "logs",
         "currencies",
         "columns",
@@ -33,7 +34,7 @@ FLOORS = [
     {"evaluation"},
     {"ledger", "registry", "exports", "records", "evening_report", "failure_command"},
     {"checks", "steps"},
-    {"jobs", "status"},
+    {"jobs", "status", "scheduler"},
     {"cli", "__main__"},
 ]
 HOMES = {
