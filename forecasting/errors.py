@@ -25,6 +25,16 @@ class TickercastError(Exception):
     exit_code = 1
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return what went wrong as one line; what was not raised on purpose says its kind.
+
+    >>> in_one_line(DataError("no prices; next: tickercast fetch")), in_one_line(KeyError("a"))
+    ('no prices; next: tickercast fetch', "KeyError: 'a'")
+    """
+    kind = "" if isinstance(error, TickercastError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())
+
+
 class UsageError(TickercastError):
     """The request breaks a stated rule."""
 

@@ -60,7 +60,7 @@ class Journal:
         try:
             return read_json(
                 self._root / f"{self._name}.json",
-                lambda stored: Published(self._build(stored[self._name]), _instant(stored["known_until"])),
+                lambda stored: Published(self._build(stored[self._name]), parse_instant(stored["known_until"])),
             )
         except FileNotFoundError:
             return Published({}, _NEVER)
@@ -119,7 +119,8 @@ class Journal:
         return known_at
 
 
-def _instant(text: str) -> pd.Timestamp:
+def parse_instant(text: str) -> pd.Timestamp:
+    """Return the UTC instant that a text tells, as ISO 8601; one without a time zone is a `ValueError`."""
     instant = pd.Timestamp(text)
     if pd.isna(instant) or instant.tz is None:
         raise ValueError(f"{text!r} is no instant")

@@ -117,6 +117,8 @@ class Workspace:
         self.backtests = self.root / "backtests"
         self.exports = self.root / "exports"
         self.jobs = self.root / "jobs"
+        self.logs = self.root / "logs"
+        self.reports = self.root / "reports"
         self._state()
 
     def _state(self) -> dict[str, int]:

@@ -14,6 +14,8 @@ FLOORS = [
     {"errors", "config"},
     {
         "sessions",
+        "closing_times",
+        "logs",
         "currencies",
         "columns",
         "events",
@@ -30,9 +32,9 @@ FLOORS = [
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
-    {"ledger", "registry", "exports", "records", "cards"},
+    {"ledger", "registry", "exports", "records", "cards", "evening_report", "failure_command"},
     {"checks", "steps", "candidates"},
-    {"jobs", "promotions", "status"},
+    {"jobs", "promotions", "status", "scheduler"},
     {"cli", "__main__"},
 ]
 HOMES = {

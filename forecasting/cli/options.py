@@ -28,6 +28,13 @@ Source = Annotated[str, typer.Option(help="yahoo, sample (embedded S&P 500 and N
 UniverseOption = Annotated[
     str | None, typer.Option("--universe", help="CSV file with a column `symbol`, or a shipped name such as us20.")
 ]
+OnFailure = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JSON",
+        help="Command to run when an evening ends badly: a JSON list of the program and its arguments, no shell.",
+    ),
+]
 Cell = Annotated[str, typer.Option(help="rnn (Elman), gru, lstm, or none: no recurrence, a control.")]
 Nonlinearity = Annotated[str, typer.Option(help="tanh or relu, of the rnn cell.")]
 Horizon = Annotated[int, typer.Option(help="Sessions ahead, 1 to 60.")]

@@ -17,6 +17,7 @@ from forecasting.currencies import currency_text
 from forecasting.evaluation.audit.leakage import AuditReport
 from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
+from forecasting.evening_report import EveningReport
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
 from forecasting.instruments import EMBEDDED_SOURCES
@@ -181,6 +182,22 @@ def show_run(report: RunReport, workspace: Path | None) -> None:
     }
     width = max(map(len, examples))
     _print_unbroken("", "Next:", *(f"  {command:{width}}  {what}" for command, what in examples.items()))
+
+
+def show_evening(report: EveningReport) -> None:
+    """Print what became of an evening."""
+    days = [str(session.date()) for session in report.sessions]
+    _print_unbroken(f"{report.ended:%Y-%m-%d %H:%M} UTC, {report.universe}: {report.summary}")
+    if days:
+        _print(f"sessions {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
+    if report.decision:
+        _print(report.decision)
+    _show_named("failed", report.failures)
+    _show_named("stale", report.stale)
+    _print(*(f"warning: {warning}" for warning in report.warnings))
+    show_files(report.files)
+    if report.ledger_head:
+        _print_unbroken(f"ledger: {report.ledger_rows} rows, head {report.ledger_head}")
 
 
 def show_files(files: Iterable[Any]) -> None:

@@ -5,7 +5,7 @@ Heavy packages are imported inside the verbs, so that help answers at once.
 
 import typer
 
-from forecasting.cli import evaluation, forecasts, models, prices
+from forecasting.cli import evaluation, evenings, forecasts, models, prices
 
 app = typer.Typer(
     name="tickercast",
@@ -27,6 +27,7 @@ for _verb, _example in (
     (evaluation.audit, "tickercast audit AAPL MSFT"),
     (forecasts.forecast, "tickercast forecast AAPL"),
     (forecasts.export, "tickercast export --to ~/forecasts"),
+    (evenings.schedule, "tickercast schedule --universe us20"),
     (prices.status, "tickercast status --json"),
     (forecasts.dashboard, "tickercast dashboard --port 8502"),
 ):

@@ -140,18 +140,18 @@ def plot(name: str, figure: "Figure") -> Markup:
     return Markup(element("div", id=f"plot-{name}", class_="plot") + data)
 
 
-def make_document(title: str, parts: Iterable[str]) -> str:
+def make_document(title: str, parts: Iterable[str], figures: bool = True) -> str:
     """Return the page. Its policy lets nothing be loaded and no script run but the two that are written into it.
 
     Parameters
     ----------
     title : text
     parts : what stands in the body
+    figures : whether there are any; without them no script is written, which is most of a page's size
     """
-    from plotly.offline import get_plotlyjs
-
-    scripts = [Markup(get_plotlyjs().replace("</script", "<\\/script")), Markup(_DRAW)]
-    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+    scripts = _drawing_scripts() if figures else []
+    digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
     head = [
         Markup('<meta charset="utf-8">'),
@@ -162,3 +162,9 @@ def make_document(title: str, parts: Iterable[str]) -> str:
     ]
     body = element("body", element("main", *parts), *(element("script", script) for script in scripts))
     return f'<!doctype html>\n<html lang="en">\n{element("head", *head)}\n{body}\n</html>\n'
+
+
+def _drawing_scripts() -> list[Markup]:
+    from plotly.offline import get_plotlyjs
+
+    return [Markup(get_plotlyjs().replace("</script", "<\\/script")), Markup(_DRAW)]

@@ -1,0 +1,96 @@
+"""The verb that stays up and runs the evening job after each close."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from forecasting.cli.console import reported_errors, say
+from forecasting.cli.inputs import choose_universe, open_workspace, stored_universe
+from forecasting.cli.options import JsonOption, OnFailure, Source, UniverseOption, Verbose, WorkspaceOption
+
+if TYPE_CHECKING:
+    from forecasting.evening_report import EveningReport
+    from forecasting.universe import Universe
+    from forecasting.workspace import Workspace
+
+
+def schedule(
+    universe: UniverseOption = None,
+    source: Source = "yahoo",
+    on_failure: OnFailure = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Stay up and run the evening job after each close.
+
+    An hour after the universe's exchanges have closed, by default those of all stored symbols; a close that was
+    missed is caught up at once. SIGTERM and Ctrl-C end it after the step that runs. With --json each run's report is
+    a line.
+    """
+    with reported_errors(as_json, verbose, workspace):
+        from forecasting.failure_command import parse_command
+
+        command = parse_command(on_failure) if on_failure is not None else ()
+        place = open_workspace(workspace)
+
+        def read() -> "Universe":
+            return choose_universe(None, universe) or stored_universe(place)
+
+        name = read().name
+        from forecasting.cli.stopping import stopping
+        from forecasting.jobs import utc_now
+        from forecasting.scheduler import Schedule, read_calendars, run_schedule
+
+        with stopping() as wish:
+            run_schedule(
+                Schedule(
+                    workspace=place,
+                    universe=name,
+                    job=lambda: _retrain(place, read(), source, wish.asked),
+                    calendars=lambda: read_calendars(place, read().symbols),
+                    clock=utc_now,
+                    sleep=wish.sleep,
+                    stop=wish.asked,
+                    show=_show_line if as_json else _show,
+                    on_failure=lambda report, path: _tell(command, place, report, path),
+                    say=say,
+                )
+            )
+            say("tickercast: stopped, as asked")
+
+
+def _retrain(place: "Workspace", universe: "Universe", source: str, should_stop: Callable[[], bool]) -> "EveningReport":
+    """Run the evening job: the one place where the schedule meets it."""
+    from forecasting.jobs import utc_now
+
+    report: EveningReport = import_module("forecasting.retraining").retrain(
+        place, universe, source, clock=utc_now, should_stop=should_stop
+    )
+    return report
+
+
+def _tell(command: tuple[str, ...], place: "Workspace", report: "EveningReport", path: Path | None) -> None:
+    """Run the user's command on failure, if there is one."""
+    from forecasting.failure_command import run_on_failure
+    from forecasting.jobs import utc_now
+    from forecasting.logs import JobLog
+
+    if command and (problem := run_on_failure(command, report, path, JobLog(place.logs, "schedule", utc_now))):
+        say(problem)
+
+
+def _show_line(report: "EveningReport") -> None:
+    from forecasting.evening_report import report_to_json
+
+    typer.echo(json.dumps(report_to_json(report)))
+
+
+def _show(report: "EveningReport") -> None:
+    from forecasting.cli import render
+
+    render.show_evening(report)
