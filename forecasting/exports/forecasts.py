@@ -94,8 +94,8 @@ def _quantiles(rows: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     found = {tuple(levels) for levels in rows["levels"]}
     if len(found) != 1:
         raise DataError(
-            f"{len(rows)} ledger rows on {len(found)} sets of quantile levels: an export has one; next: choose the rows "
-            "of one model"
+            f"{len(rows)} ledger rows on {len(found)} sets of quantile levels: an export has one; next: those of one "
+            "model"
         )
     levels = [np.format_float_positional(level) for level in found.pop()]
     if HALF not in levels:

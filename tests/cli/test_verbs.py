@@ -19,7 +19,9 @@ from forecasting.instruments import Instrument
 from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 
-VERBS = ["fetch", "train", "backtest", "audit", "forecast", "run", "export", "quality", "status", "dashboard"]
+VERBS = [
+    "fetch", "train", "backtest", "audit", "forecast", "run", "export", "validate", "quality", "status", "dashboard",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_two_fresh_runs_with_one_seed_write_byte_identical_csvs(filled, tickerca
         {p.name: p.read_bytes() for p in (place.workspace / "exports").iterdir()} for place in (filled, tickercast)
     ]
     assert exports[0] == exports[1]
-    assert len(exports[0]) == 4
+    assert len(exports[0]) == 6
 
 
 def test_another_seed_makes_another_model(copy, filled):

@@ -1,92 +1,86 @@
-import csv
-import io
-import math
-import struct
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
+from export_helpers import cells, ledger_rows
 from helpers import normal_forecast, utc
-from hypothesis import given
-from hypothesis import strategies as st
 
 from forecasting.config import LEVELS
-from forecasting.exports import LONG_COLUMNS, csv_text, export_forecasts, long_table, wide_table
+from forecasting.errors import DataError
+from forecasting.exports.files import csv_text
+from forecasting.exports.forecasts import LONG_COLUMNS, long_table, wide_table
 from forecasting.ledger import Ledger
 
 
 @pytest.fixture
-def rows(tmp_path) -> pd.DataFrame:
-    ledger = Ledger(tmp_path / "ledger")
-    forecasts = [normal_forecast("AAA", horizon=2), normal_forecast("VOD.L", horizon=2, last_close=0.1 + 0.2)]
-    ledger.issue(forecasts, "m1", utc("2019-01-02 08:30:15"), utc("2018-12-31 22:00"))
-    return ledger.read()
-
-
-def parsed(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
+def rows():
+    other = replace(normal_forecast("VOD.L", horizon=2, last_close=0.1 + 0.2), has_market=False)
+    return ledger_rows(normal_forecast("AAA", horizon=2), replace(other, report_widening=np.array([0.02, 0.25])))
 
 
 def test_the_long_export_has_a_row_per_forecast_target_and_output_type(rows):
-    table = parsed(csv_text(long_table(rows)))
+    table = cells(csv_text(long_table(rows)))
     assert list(table[0]) == LONG_COLUMNS
     assert len(table) == 4 * (2 * len(LEVELS) + 5)
-    one = [r for r in table if r["symbol"] == "AAA" and r["horizon"] == "1"]
-    found = {(r["target"], r["output_type"], r["output_type_id"]): float(r["value"]) for r in one}
-    assert len(found) == len(one)
-    issued = rows.iloc[0]
-    for level, value in zip(LEVELS, issued["values"], strict=True):
-        assert found["log_return", "quantile", str(level)] == value
-        assert found["close", "quantile", str(level)] == 123.45 * np.exp(value)
-    assert found["close", "median", ""] == found["close", "quantile", "0.5"]
-    assert found["log_return", "median", ""] == 0.0
-    assert found["close", "mean", ""] == issued["expected"]
-    assert found["log_return", "pmf", "up"] == issued["prob_up"]
-    assert found["log_return", "pmf", "up"] + found["log_return", "pmf", "down"] == 1.0
-
-
-def test_dates_and_instants_are_iso_8601(rows):
-    first = parsed(csv_text(long_table(rows)))[0]
-    assert first["as_of"] == "2019-01-02T08:30:15Z"
-    assert (first["origin"], first["target_session"]) == ("2018-12-31", "2019-01-02")
-    assert (first["mode"], first["estimated"], first["currency"]) == ("live", "False", "USD")
-
-
-def test_dates_beyond_the_published_holidays_are_marked_as_estimated(tmp_path):
-    ledger = Ledger(tmp_path / "ledger")
-    ledger.issue([normal_forecast("INFY.NS", "2026-12-30")], "m1", utc("2026-12-30 12:00"), utc("2026-12-30 12:00"))
-    for table in (long_table, wide_table):
-        marks = {r["target_session"]: r["estimated"] for r in parsed(csv_text(table(ledger.read())))}
-        assert marks == {"2026-12-31": "False", "2027-01-01": "True", "2027-01-04": "True"}
+    for issued in rows.to_dict("records"):
+        one = [r for r in table if (r["symbol"], r["horizon"]) == (issued["symbol"], str(issued["horizon"]))]
+        found = {(r["target"], r["output_type"], r["output_type_id"]): float(r["value"]) for r in one}
+        assert len(found) == len(one) == 2 * len(LEVELS) + 5
+        for level, value in zip(LEVELS, issued["values"], strict=True):
+            assert found["log_return", "quantile", str(level)] == value
+            assert found["close", "quantile", str(level)] == pytest.approx(
+                issued["last_close"] * np.exp(value), rel=1e-15
+            )
+        assert found["close", "median", ""] == found["close", "quantile", "0.5"]
+        assert found["log_return", "median", ""] == 0.0
+        assert found["close", "mean", ""] == issued["expected"]
+        assert found["log_return", "pmf", "up"] == issued["prob_up"]
+        assert found["log_return", "pmf", "up"] + found["log_return", "pmf", "down"] == 1.0
 
 
 def test_the_wide_export_has_a_row_per_symbol_and_target_session(rows):
-    table = parsed(csv_text(wide_table(rows)))
+    table = cells(csv_text(wide_table(rows)))
     assert [(r["symbol"], r["target_session"]) for r in table] == [
         ("AAA", "2019-01-02"), ("AAA", "2019-01-03"), ("VOD.L", "2019-01-02"), ("VOD.L", "2019-01-03"),
     ]  # fmt: skip
     for row, (_, issued) in zip(table, rows.iterrows(), strict=True):
         assert float(row["last_close"]) == issued["last_close"]
         assert float(row["prob_up"]) == issued["prob_up"]
+        assert float(row["expected"]) == issued["expected"]
         prices = [float(row[f"q{level}"]) for level in LEVELS]
         assert prices == pytest.approx(issued["last_close"] * np.exp(issued["values"]), rel=1e-15)
         assert prices == sorted(prices)
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-def test_numbers_read_back_from_a_csv_exactly(numbers):
-    back = [float(r["value"]) for r in parsed(csv_text(pd.DataFrame({"value": numbers})))]
-    assert struct.pack(f"{len(back)}d", *back) == struct.pack(f"{len(numbers)}d", *numbers)
+def test_both_say_what_a_forecast_says_of_itself(rows):
+    wide = cells(csv_text(wide_table(rows)))
+    assert [row["flags"] for row in wide] == ["", "", "no_market", "report_likely no_market"]
+    assert [row["report_widening"] for row in wide] == ["", "", "0.02", "0.25"]
+    long = cells(csv_text(long_table(rows)))
+    assert {(r["symbol"], r["horizon"], r["flags"]) for r in long} == {
+        ("AAA", "1", ""), ("AAA", "2", ""), ("VOD.L", "1", "no_market"), ("VOD.L", "2", "report_likely no_market"),
+    }  # fmt: skip
 
 
-def test_an_export_writes_the_issue_and_replaces_the_latest(rows, tmp_path):
-    folder = tmp_path / "exports"
-    older = rows.assign(origin=rows["origin"] - pd.Timedelta(days=3), model_id="m0")
-    export_forecasts(older, folder)
-    written = export_forecasts(rows, folder)
-    stem = "forecast-2018-12-31-m1"
-    assert [p.name for p in written] == [f"{stem}.csv", "latest.csv", f"{stem}-wide.csv", "latest-wide.csv"]
-    assert (folder / "latest.csv").read_bytes() == (folder / f"{stem}.csv").read_bytes()
-    assert (folder / "latest-wide.csv").read_bytes() == (folder / f"{stem}-wide.csv").read_bytes()
-    assert len(list(folder.iterdir())) == 6
-    assert all(math.isfinite(float(r["value"])) for r in parsed(written[0].read_text()))
+def test_rows_from_before_there_were_flags_have_none(rows):
+    wide = wide_table(rows.drop(columns=["flags", "report_widening"]))
+    assert set(wide["flags"]) == {""}
+    assert wide["report_widening"].isna().all()
+    assert set(long_table(rows.assign(flags=None))["flags"]) == {""}
+
+
+def test_dates_beyond_the_published_holidays_are_marked_as_estimated(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    ledger.issue([normal_forecast("INFY.NS", "2026-12-30")], "m1", utc("2026-12-30 12:00"), utc("2026-12-30 12:00"))
+    for table in (long_table, wide_table):
+        marks = {r["target_session"]: r["estimated"] for r in cells(csv_text(table(ledger.read())))}
+        assert marks == {"2026-12-31": "False", "2027-01-01": "True", "2027-01-04": "True"}
+
+
+@pytest.mark.parametrize("table", [long_table, wide_table])
+def test_one_export_has_one_set_of_levels_with_the_median_among_them(table):
+    other = normal_forecast("BBB", levels=(0.1, 0.5, 0.9))
+    with pytest.raises(DataError, match="6 ledger rows on 2 sets of quantile levels: an export has one"):
+        table(ledger_rows(normal_forecast("AAA"), other))
+    with pytest.raises(DataError, match=r"quantile levels 0.1, 0.9: an export has a median"):
+        table(ledger_rows(normal_forecast("AAA", levels=(0.1, 0.9))))
