@@ -18,8 +18,10 @@ from forecasting import (
     PriceStore,
     TickercastError,
     Workspace,
+    explain_flags,
     find_report,
     find_workspace,
+    flags_of,
     forecast_of,
     read_manifest,
 )
@@ -44,6 +46,12 @@ class Issued:
     rows: pd.DataFrame
     forecast: Forecast
     series: PriceSeries
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the forecast says of itself beside its numbers."""
+        flags = flags_of(self.rows.sort_values("horizon"))
+        return list(explain_flags(flags, self.forecast.target_sessions, self.forecast.report_widening).values())
 
 
 def current() -> Source:

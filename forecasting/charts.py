@@ -46,7 +46,7 @@ def forecast_figure(
 
     The x axis counts sessions: it has one place per session and none for weekends and holidays. The fan
     starts at the origin's last close, as it was when the forecast was issued. Sessions whose date is
-    estimated are marked on the median.
+    estimated are marked on the median, and those up to which a quarterly report is likely.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ def forecast_figure(
     show_outcome : draw over the fan what became of it, the closes on its target sessions as far as there are any
     """
     import plotly.graph_objects as go
+
+    from forecasting.forecasts import REPORT_LIKELY
 
     closes = series.until(forecast.origin).bars["close"].iloc[-history:]
     currency = escape(forecast.instrument.currency, quote=False)
@@ -93,16 +95,20 @@ def forecast_figure(
         hovertext=["", *_hover_texts(forecast)],
         hoverinfo=["skip", *["text"] * len(ahead)],
     )
-    guessed = [i for i, flag in enumerate(forecast.estimated) if flag]
-    if guessed:
-        figure.add_scatter(
-            x=[ahead[i] for i in guessed],
-            y=[medians[i] for i in guessed],
-            mode="markers",
-            marker={"symbol": "diamond-open", "color": ORANGE, "size": 7, "line": {"width": 1.6}},
-            name="date estimated",
-            hoverinfo="skip",
-        )
+    reports = [REPORT_LIKELY in flags for flags in forecast.flags()]
+    for name, shape, marked in (
+        ("date estimated", "diamond-open", forecast.estimated),
+        ("wider for a report", "circle-open", reports),
+    ):
+        if at := [i for i, mark in enumerate(marked) if mark]:
+            figure.add_scatter(
+                x=[ahead[i] for i in at],
+                y=[medians[i] for i in at],
+                mode="markers",
+                marker={"symbol": shape, "color": ORANGE, "size": 7, "line": {"width": 1.6}},
+                name=name,
+                hoverinfo="skip",
+            )
     outcome = series.bars["close"].reindex(forecast.target_sessions).dropna() if show_outcome else closes.iloc[:0]
     if len(outcome):
         figure.add_scatter(
@@ -131,8 +137,11 @@ def _intervals(forecast: "Forecast") -> Iterator[tuple[float, "pd.DataFrame"]]:
 
 
 def _hover_texts(forecast: "Forecast") -> list[str]:
+    from forecasting.forecasts import FLAGS, REPORT_LIKELY
+
     currency = escape(forecast.instrument.currency, quote=False)
     intervals = [(f"{coverage:.0%}", interval) for coverage, interval in reversed(list(_intervals(forecast)))]
+    flags, widening = forecast.flags(), forecast.report_widening
     texts = []
     for i, (day, row) in enumerate(forecast.frame().iterrows()):
         lines = [
@@ -143,7 +152,10 @@ def _hover_texts(forecast: "Forecast") -> list[str]:
         for name, interval in intervals:
             lower, upper = interval.iloc[i]
             lines.append(f"{name}: {price_text(lower)} – {price_text(upper)}")  # noqa: RUF001
-        texts.append("<br>".join([*lines, f"chance of a rise {row['prob_up']:.0%}"]))
+        lines.append(f"chance of a rise {row['prob_up']:.0%}")
+        if widening is not None and REPORT_LIKELY in flags[i]:
+            lines.append(f"{widening[i]:.0%} {FLAGS[REPORT_LIKELY]}")
+        texts.append("<br>".join(lines))
     return texts
 
 

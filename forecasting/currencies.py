@@ -1,6 +1,12 @@
 """Money: the currency behind the code that prices are quoted in, and how many of its unit make one of it."""
 
+import re
+
+from forecasting.errors import UsageError
 from forecasting.sessions import time_zone_of
+
+CURRENCY_RULE = r"^([A-Z][A-Z0-9]{1,9}|[A-Z]{2}[a-z])$"
+"""What a quoted code looks like: capitals, or with a small last letter a part of a currency."""
 
 _MINOR_UNITS = {
     "GBp": ("GBP", 100, "pence"),
@@ -12,6 +18,20 @@ _MINOR_UNITS = {
 """Codes that sources have for a part of a currency: the currency, how many of them make one, and their name."""
 
 _AMERICAN = ("America/New_York", "America/Chicago")
+
+
+def validate_currency(code: str) -> str:
+    """Return a quoted code, or raise `UsageError` with the rule.
+
+    >>> validate_currency("EUR"), validate_currency("GBp")
+    ('EUR', 'GBp')
+    """
+    if not re.fullmatch(CURRENCY_RULE, code):
+        raise UsageError(
+            f"currency {code[:40]!r}: a currency is a code in capitals, such as EUR, or of a part of one, such as GBp "
+            "(pence); next: --currency EUR"
+        )
+    return code
 
 
 def major_currency(code: str) -> str:
@@ -56,5 +76,6 @@ def currency_of(symbol: str, calendar: str) -> str | None:
     if symbol.endswith("=X"):
         return symbol[-5:-2]
     if calendar == "24/7" and "-" in symbol:
-        return symbol.rpartition("-")[2]
+        code = symbol.rpartition("-")[2]
+        return code if re.fullmatch(CURRENCY_RULE, code) else None
     return "USD" if time_zone_of(calendar) in _AMERICAN else None

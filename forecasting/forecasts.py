@@ -30,7 +30,48 @@ FLAGS = {
 }
 """What a forecast says of itself beside its numbers, in words; the names stand in the ledger and the exports."""
 
-_WIDER = 0.1  # from here on a report counts as likely
+WIDER = 0.1
+"""From this `report_widening` on, a report counts as likely."""
+
+
+def flags_of(rows: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return, by ledger row, the flags raised at its issue; none of rows that have no such column."""
+    if "flags" not in rows:
+        return [()] * len(rows)
+    return [() if flags is None else tuple(flags) for flags in rows["flags"]]
+
+
+def widening_of(rows: pd.DataFrame) -> np.ndarray:
+    """Return, by ledger row, the `report_widening` it was issued with; NaN where nothing was known."""
+    if "report_widening" not in rows:
+        return np.full(len(rows), np.nan)
+    return rows["report_widening"].to_numpy(dtype="float64", na_value=np.nan)
+
+
+def explain_flags(
+    flags: Sequence[Sequence[str]], target_sessions: pd.DatetimeIndex, report_widening: np.ndarray | None
+) -> dict[str, str]:
+    """Return a sentence for each flag that a forecast raises: on which sessions, and what it says.
+
+    Parameters
+    ----------
+    flags, target_sessions, report_widening : by horizon, length H
+
+    >>> explain_flags([(), ("report_likely",)], pd.DatetimeIndex(["2019-01-02", "2019-01-03"]), np.array([0.01, 0.2]))
+    {'report_likely': 'From 2019-01-03 on: wider, because a quarterly report is likely up to there, by up to 20%.'}
+    """
+    sentences = {}
+    for name, words in FLAGS.items():
+        raised = np.array([name in some for some in flags], dtype=bool)
+        if not raised.any():
+            continue
+        days = [str(day.date()) for day in target_sessions[raised]]
+        when = f"From {days[0]} on" if raised[-1] else " to ".join(dict.fromkeys([days[0], days[-1]]))
+        sentence = f"{words[0].upper()}{words[1:]}" if raised.all() else f"{when}: {words}"
+        if name == REPORT_LIKELY and report_widening is not None:
+            sentence += f", by up to {report_widening[raised].max():.0%}"
+        sentences[name] = f"{sentence}."
+    return sentences
 
 
 def prob_above_zero(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
@@ -130,7 +171,7 @@ class Forecast:
         """
         always = () if self.has_market else (NO_MARKET,)
         wider = np.zeros(self.horizon) if self.report_widening is None else self.report_widening
-        return [(REPORT_LIKELY, *always) if x >= _WIDER else always for x in wider]
+        return [(REPORT_LIKELY, *always) if x >= WIDER else always for x in wider]
 
     def interval(self, coverage: float) -> pd.DataFrame:
         """Return the central price interval of a coverage, such as 0.8, by target session.

@@ -7,7 +7,6 @@ named and left out; the others go on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -15,15 +14,12 @@ from forecasting.candidates import TrainingReport, fit_candidate, settle_candida
 from forecasting.cards import write_cards
 from forecasting.checks import leave_out_short, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
-from forecasting.errors import DataError
 from forecasting.evaluation.audit.leakage import AuditReport, audit_network, audit_store
 from forecasting.evaluation.folds import require_longer_than
-from forecasting.evaluation.report import BacktestReport, list_backtests, load_report
+from forecasting.evaluation.report import BacktestReport, find_backtest
 from forecasting.evaluation.workers import Workers
-from forecasting.exports import export_forecasts
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
-from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model
 from forecasting.model.manifest import find_models
 from forecasting.records import JobRecord
@@ -148,13 +144,7 @@ def repeat_backtest(
     DataError
         There is no such backtest, it is damaged, or the prices it had are not stored.
     """
-    folders = list_backtests(workspace.backtests)
-    if backtest_id not in folders:
-        raise DataError(
-            f"no backtest {backtest_id[:40]!r} in the workspace, which holds {', '.join(folders) or 'none'}; "
-            "next: tickercast backtest"
-        )
-    report = load_report(folders[backtest_id])
+    report = find_backtest(workspace.backtests, backtest_id)
     as_of = None if report.data_as_of is None else pd.Timestamp(report.data_as_of)
     return run_again(report, PriceStore(workspace.prices).read(report.plan.universe, as_of), progress, workers)
 
@@ -250,21 +240,3 @@ def run_job(
             champion = load_model(workspace.models, training.champion)
             issued = issue(workspace, champion, training.champion, usable, clock)
         return RunReport(universe, fetched, training, backtest, issued)
-
-
-def export_issued(workspace: Workspace, model_id: str | None = None, folder: Path | None = None) -> list[Path]:
-    """Write the newest issued forecasts of a model (the newest champion by default) as CSV.
-
-    Raises
-    ------
-    DataError
-        The model has issued none.
-    """
-    model_id = model_id or Registry(workspace.models).champion().model_id
-    rows = Ledger(workspace.ledger).latest(model_id=model_id)
-    if not len(rows):
-        raise DataError(f"model {model_id} has issued no forecast; next: tickercast forecast")
-    if folder is not None:
-        return export_forecasts(rows, folder)
-    with workspace.lock():
-        return export_forecasts(rows, workspace.exports)

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from forecasting.errors import DataError
-from forecasting.forecasts import Forecast
+from forecasting.forecasts import NO_MARKET, Forecast, flags_of, widening_of
 from forecasting.instruments import Instrument
 from forecasting.sessions import session_close, session_open
 from forecasting.tables import append_rows, read_rows
@@ -176,4 +176,6 @@ def forecast_of(rows: pd.DataFrame, instrument: Instrument) -> Forecast:
         rows["estimated"].to_numpy(dtype=bool, copy=True),
         tuple(float(level) for level in first["levels"]),
         np.stack(rows["values"].to_list()),
+        None if np.isnan(widening := widening_of(rows)).all() else widening,
+        not any(NO_MARKET in flags for flags in flags_of(rows)),
     )

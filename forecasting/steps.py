@@ -16,7 +16,7 @@ from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.report import BacktestReport, first_difference, load_report, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
 from forecasting.evaluation.workers import Workers, workers_for
-from forecasting.exports import export_forecasts
+from forecasting.exports.files import export_forecasts
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.collector import Collection, fetch_bars
 from forecasting.ingestion.provider import Failed, Provider

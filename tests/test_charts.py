@@ -127,6 +127,19 @@ def test_estimated_sessions_are_marked_and_named(series, forecast):
     assert ["(estimated)" in text for text in drawn["median forecast"].hovertext[1:]] == guessed.estimated.tolist()
 
 
+def test_sessions_up_to_which_a_report_is_likely_are_marked_and_hovering_tells_how_much_wider(series, forecast):
+    assert "wider for a report" not in traces(forecast_figure(series, forecast))
+    soon = replace(forecast, report_widening=np.where(np.arange(20) >= 18, 0.234, 0.05), has_market=False)
+    drawn = traces(forecast_figure(series, soon))
+    assert drawn["wider for a report"].x == ("2019-01-29", "2019-01-30")
+    np.testing.assert_allclose(drawn["wider for a report"].y, soon.prices()[18:, 5])
+    texts = drawn["median forecast"].hovertext[1:]
+    assert [text.endswith("<br>23% wider, because a quarterly report is likely up to there") for text in texts] == [
+        *[False] * 18, True, True,
+    ]  # fmt: skip
+    assert texts[0].endswith("<br>chance of a rise 50%")
+
+
 def test_the_price_axis_names_the_currency_and_the_background_is_the_pages(series, forecast):
     layout = forecast_figure(series, forecast).layout
     assert layout.yaxis.title.text == "Price (USD)"

@@ -10,7 +10,15 @@ from hypothesis.extra import numpy as hnp
 
 from forecasting.config import LEVELS
 from forecasting.errors import DataError, UsageError
-from forecasting.forecasts import FLAGS, RollingForecast, mean_of_exp, prob_above_zero
+from forecasting.forecasts import (
+    FLAGS,
+    RollingForecast,
+    explain_flags,
+    flags_of,
+    mean_of_exp,
+    prob_above_zero,
+    widening_of,
+)
 
 QUANTILES = hnp.arrays("float64", len(LEVELS), elements=st.floats(-0.5, 0.5)).map(np.sort)
 
@@ -112,3 +120,34 @@ def test_a_report_is_likely_from_a_tenth_of_extra_width_on_at_each_horizon_by_it
     assert forecast.flags() == [("no_market",), ("report_likely", "no_market"), ("report_likely", "no_market")]
     assert normal_forecast(horizon=2).flags() == [(), ()]
     assert {flag for flags in forecast.flags() for flag in flags} <= FLAGS.keys()
+
+
+REPORT = "wider, because a quarterly report is likely up to there, by up to"
+
+
+@pytest.mark.parametrize(
+    ("widening", "has_market", "sentence"),
+    [
+        ([0.0, 0.12, 0.34], True, f"From 2019-01-03 on: {REPORT} 34%."),
+        ([0.0, 0.12, 0.09], True, f"2019-01-03: {REPORT} 12%."),
+        ([0.2, 0.12, 0.09], True, f"2019-01-02 to 2019-01-03: {REPORT} 20%."),
+        ([0.1, 0.2, 0.3], True, f"W{REPORT[1:]} 30%."),
+        ([0.0, 0.0, 0.0], False, f"M{FLAGS['no_market'][1:]}."),
+        ([0.0, 0.0, 0.0], True, None),
+    ],
+)
+def test_what_a_forecast_says_of_itself_is_one_sentence_each(widening, has_market, sentence):
+    forecast = replace(normal_forecast(horizon=3), report_widening=np.array(widening), has_market=has_market)
+    said = explain_flags(forecast.flags(), forecast.target_sessions, forecast.report_widening)
+    assert list(said.values()) == ([sentence] if sentence else [])
+    assert list(said) == [name for name in FLAGS if any(name in flags for flags in forecast.flags())]
+
+
+def test_flags_of_ledger_rows_are_those_of_their_issue_and_none_where_there_was_no_such_column():
+    flags = [np.array(["stale", "no_market"], dtype=object), None, []]
+    rows = pd.DataFrame({"flags": flags, "report_widening": [0.1, None, 0.2]})
+    assert flags_of(rows) == [("stale", "no_market"), (), ()]
+    np.testing.assert_array_equal(widening_of(rows), [0.1, np.nan, 0.2])
+    assert flags_of(rows[[]]) == [(), (), ()]
+    assert np.isnan(widening_of(rows[[]])).all()
+    assert flags_of(rows.iloc[:0]) == []

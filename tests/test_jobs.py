@@ -9,11 +9,12 @@ from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig,
 from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.report import find_report
 from forecasting.events import no_events
+from forecasting.exports.publishing import export_issued
 from forecasting.ingestion.files import FileProvider
 from forecasting.ingestion.provider import Failed, FetchRequest
 from forecasting.ingestion.quality import check_quality
 from forecasting.ingestion.synthetic import SyntheticProvider
-from forecasting.jobs import backtest_model, export_issued, fetch_prices, issue_forecasts, run_job, train_model
+from forecasting.jobs import backtest_model, fetch_prices, issue_forecasts, run_job, train_model
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import read_manifest
 from forecasting.registry import Registry

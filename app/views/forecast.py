@@ -53,6 +53,8 @@ def show(source: state.Source, symbols: Sequence[str]) -> None:
     issued = state.issued_forecast(source, symbol)
     report = state.backtest_report(source, issued.rows["model_id"].iloc[0])
     show_key_numbers(issued)
+    for remark in issued.remarks:
+        st.info(remark, icon=":material/info:")
     show_chart(issued, int(history))
     trust, origin = st.columns([3, 2], gap="large")
     with trust:
@@ -101,11 +103,13 @@ def show_chart(issued: state.Issued, history: int) -> None:
     figure = forecast_figure(issued.series, forecast, history)
     st.plotly_chart(figure, config={"displayModeBar": False}, key="fan")
     estimated = " Diamonds: the exchange has not published its holidays that far, so the date is estimated."
+    reports = " Circles: the ranges are wider, because a quarterly report is likely up to there."
     st.caption(
         f"Closing prices of {forecast.symbol} in {forecast.instrument.currency_in_words}, adjusted for splits, and its "
         f"forecast for the next {sessions(forecast.horizon)}: the median, and the ranges meant to hold the close with "
         "50%, 80% and 90% probability. One place per session; weekends and holidays take none."
         + (estimated if forecast.estimated.any() else "")
+        + (reports if any("report_likely" in flags for flags in forecast.flags()) else "")
     )
 
 
@@ -166,11 +170,13 @@ def show_quantiles(issued: state.Issued) -> None:
         "target_session": ("Session", "{:%a %Y-%m-%d}"),
         "horizon": ("Ahead", "{}"),
         **({"estimated": ("Date estimated", "{}")} if forecast.estimated.any() else {}),
+        **({} if forecast.report_widening is None else {"report_widening": ("Wider for a report", "{:+.0%}")}),
         "prob_up": ("Chance of a rise", "{:.0%}"),
         "expected": ("Mean", price_text),
         **{str(level): (f"{level:.1%}".replace(".0%", "%"), price_text) for level in forecast.levels},
     }
-    show_table(forecast.frame().reset_index().rename(columns=str), columns)
+    table = forecast.frame().reset_index().assign(report_widening=forecast.report_widening)
+    show_table(table.rename(columns=str), columns)
     st.caption(
         f"Prices in {forecast.instrument.currency_in_words}; a column's heading is the chance of a close below its "
         "price."

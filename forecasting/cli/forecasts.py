@@ -1,7 +1,6 @@
-"""The verbs that issue forecasts, write them as files, and show them."""
+"""The verbs that issue forecasts and show them."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,27 +39,6 @@ def forecast(
         else:
             render.show_issue(report)
         exit_if_partly(report.failures or report.stale)
-
-
-def export(
-    to: Annotated[Path | None, typer.Option(help="Folder to write to; the workspace's exports by default.")] = None,
-    model: ModelOption = None,
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-    verbose: Verbose = False,
-) -> None:
-    """Write issued forecasts as long and wide CSV."""
-    with reported_errors(as_json, verbose, workspace):
-        place = open_workspace(workspace)
-        from forecasting.jobs import export_issued
-
-        files = export_issued(place, model, to)
-        from forecasting.cli import render
-
-        if as_json:
-            show_json({"files": [str(path) for path in files]})
-        else:
-            render.show_files(files)
 
 
 def dashboard(

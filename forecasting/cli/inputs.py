@@ -1,5 +1,6 @@
 """From options to what the engine takes; bad ones are refused here, before any work."""
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ from forecasting.errors import DataError, UsageError
 from forecasting.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from forecasting.evaluation.workers import Workers
     from forecasting.universe import Universe
 
@@ -36,6 +39,16 @@ def stored_universe(workspace: Workspace) -> "Universe":
     if not (symbols := list(PriceStore(workspace.prices).instruments())):
         raise DataError(f"workspace {workspace.root} holds no prices; next: tickercast fetch --source sample")
     return make_universe(symbols)
+
+
+def read_day(option: str, text: str | None) -> "pd.Timestamp | None":
+    """Return the session that an option names; None where it was not given."""
+    import pandas as pd
+
+    try:
+        return None if text is None else pd.Timestamp(date.fromisoformat(text)).as_unit("us")
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: a session is a date such as 2019-01-02") from error
 
 
 def make_recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int) -> Recipe:

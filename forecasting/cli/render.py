@@ -18,7 +18,8 @@ from forecasting.evaluation.audit.leakage import AuditReport
 from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
 from forecasting.evening_report import EveningReport
-from forecasting.forecasts import Forecast
+from forecasting.exports.validation import FileCheck
+from forecasting.forecasts import REPORT_LIKELY, Forecast, explain_flags
 from forecasting.ingestion.quality import QualityReport
 from forecasting.instruments import EMBEDDED_SOURCES
 from forecasting.jobs import RunReport
@@ -27,6 +28,7 @@ from forecasting.steps import FetchReport, ForecastReport
 _BASIS_POINTS = 1e4
 _MOST_FINDINGS = 10  # shown of a symbol
 _MOST_SYMBOLS = 10  # named of those in one currency
+_MARKS = {REPORT_LIKELY: "+"}  # of a session with a flag; other flags are of all sessions
 
 
 def _print(*parts: Any) -> None:
@@ -114,13 +116,15 @@ def show_audit(report: AuditReport) -> None:
 
 
 def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
-    """Print price quantiles at the report horizons, a table per symbol."""
+    """Print price quantiles at the report horizons, a table per symbol, and what each forecast says of itself."""
     levels = (0.05, 0.1, 0.5, 0.9, 0.95)
     for symbol, forecast in sorted(forecasts.items()):
         table = _table(["ahead", "session", *(f"{level:.0%}" for level in levels), "P(up)"])
-        for target, row in forecast.frame().iterrows():
+        flags = forecast.flags()
+        for (target, row), raised in zip(forecast.frame().iterrows(), flags, strict=True):
             if row["horizon"] in report_horizons(forecast.horizon):
-                day = f"{target.date()}{'*' if row['estimated'] else ''}"
+                marks = ("*" if row["estimated"] else "") + "".join(_MARKS.get(flag, "") for flag in raised)
+                day = f"{target.date()}{marks}"
                 prices = (f"{row[level]:,.2f}" if level in row else "" for level in levels)
                 table.add_row(str(row["horizon"]), day, *prices, f"{row['prob_up']:.0%}")
         _print(
@@ -128,6 +132,10 @@ def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
             f"{forecast.origin.date()}; price quantiles"
             + (" (* the session is estimated)" if forecast.estimated.any() else ""),
             table,
+            *(
+                f"{_MARKS.get(flag, '')} {sentence}".lstrip()
+                for flag, sentence in explain_flags(flags, forecast.target_sessions, forecast.report_widening).items()
+            ),
         )
 
 
@@ -198,6 +206,17 @@ def show_evening(report: EveningReport) -> None:
     show_files(report.files)
     if report.ledger_head:
         _print_unbroken(f"ledger: {report.ledger_rows} rows, head {report.ledger_head}")
+
+
+def show_check(report: FileCheck) -> None:
+    """Print what is wrong with a file, or that nothing is."""
+    about = f"{report.path}: {report.schema}, {_count(report.rows, 'row')}"
+    if report.valid:
+        _print_unbroken(f"{about}: valid")
+        return
+    _print_unbroken(f"{about}: {_count(report.count, 'problem')}", *(problem.sentence for problem in report.problems))
+    if more := report.count - len(report.problems):
+        _print_unbroken(f"and {more} more")
 
 
 def show_files(files: Iterable[Any]) -> None:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from forecasting.candidates import TrainingReport
 from forecasting.evaluation.audit.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
+from forecasting.exports.validation import FileCheck
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
 from forecasting.jobs import RunReport
@@ -85,6 +87,18 @@ def _leak_values(leak: Leak) -> dict[str, Any]:
     }
 
 
+def check_values(report: FileCheck) -> dict[str, Any]:
+    """Return what became of checking a file as JSON values."""
+    return {
+        "file": str(report.path),
+        "schema": report.schema,
+        "rows": report.rows,
+        "valid": report.valid,
+        "problems": [vars(problem) for problem in report.problems],
+        "count": report.count,
+    }
+
+
 def issue_values(report: ForecastReport) -> dict[str, Any]:
     """Return issued forecasts as JSON values."""
     return {
@@ -98,8 +112,10 @@ def issue_values(report: ForecastReport) -> dict[str, Any]:
 
 
 def forecast_values(forecast: Forecast) -> dict[str, Any]:
-    """Return one forecast as JSON values: price quantiles by target session."""
+    """Return one forecast as JSON values: price quantiles by target session, and what it says of itself."""
     frame: pd.DataFrame = forecast.frame().reset_index()
+    frame["flags"] = [list(flags) for flags in forecast.flags()]
+    frame["report_widening"] = np.nan if forecast.report_widening is None else forecast.report_widening
     frame["target_session"] = frame["target_session"].dt.strftime("%Y-%m-%d")
     return {
         "origin": str(forecast.origin.date()),

@@ -5,7 +5,7 @@ Heavy packages are imported inside the verbs, so that help answers at once.
 
 import typer
 
-from forecasting.cli import evaluation, evenings, forecasts, models, prices
+from forecasting.cli import evaluation, evenings, exports, forecasts, models, prices
 
 app = typer.Typer(
     name="tickercast",
@@ -26,7 +26,8 @@ for _verb, _example in (
     (evaluation.backtest, "tickercast backtest --test-sessions 504"),
     (evaluation.audit, "tickercast audit AAPL MSFT"),
     (forecasts.forecast, "tickercast forecast AAPL"),
-    (forecasts.export, "tickercast export --to ~/forecasts"),
+    (exports.export, "tickercast export --to ~/forecasts"),
+    (exports.validate, "tickercast validate latest.csv"),
     (evenings.schedule, "tickercast schedule --universe us20"),
     (prices.status, "tickercast status --json"),
     (forecasts.dashboard, "tickercast dashboard --port 8502"),

@@ -228,6 +228,27 @@ def list_backtests(backtests: Path) -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(backtests.glob(f"*/{_MANIFEST}"))}
 
 
+def find_backtest(backtests: Path, backtest_id: str | None = None) -> BacktestReport:
+    """Return a finished backtest by its ID, or the one that was written last.
+
+    Raises
+    ------
+    DataError
+        There is no such backtest, or it is damaged.
+    """
+    folders = list_backtests(backtests)
+    if backtest_id is None:
+        if not folders:
+            raise DataError("no backtest in the workspace; next: tickercast backtest")
+        return load_report(max(folders.values(), key=_written_at))
+    if backtest_id not in folders:
+        raise DataError(
+            f"no backtest {backtest_id[:40]!r} in the workspace, which holds {', '.join(folders) or 'none'}; "
+            "next: tickercast backtest"
+        )
+    return load_report(folders[backtest_id])
+
+
 def _written_at(folder: Path) -> float:
     return (folder / _MANIFEST).stat().st_mtime
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bars import BAR_COLUMNS, PRICE_COLUMNS, adjust_bars, normalize_bars
-from forecasting.currencies import currency_of
+from forecasting.currencies import currency_of, validate_currency
 from forecasting.errors import BarsError, DataError, InvalidSymbol, TickercastError, UsageError
 from forecasting.events import no_events, split_factors
 from forecasting.ingestion.layouts import FilePrices, read_prices
@@ -82,6 +82,8 @@ class FileProvider(Provider):
             )
         self.refused: dict[str, Failed] = {}
         self.null_rows: dict[str, int] = {}
+        if currency is not None:
+            validate_currency(currency)
         if calendar is not None:
             calendar_sessions(calendar)  # raises where there is none of this name
         self.calendar = calendar

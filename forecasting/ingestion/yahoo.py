@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import tenacity
 
+from forecasting.currencies import CURRENCY_RULE
 from forecasting.errors import DataError
 from forecasting.events import split_factors
 from forecasting.ingestion.exchanges import calendar_from
@@ -250,7 +251,7 @@ def _read(request: FetchRequest, raw: pd.DataFrame, details: Mapping[str, Any]) 
     symbol, currency, zone = request.symbol, details["currency"], details["exchangeTimezoneName"]
     if raw.empty:
         return _no_data(request)
-    if not (currency and zone):
+    if not (re.fullmatch(CURRENCY_RULE, str(currency)) and zone):
         return _bad_payload(request, "names no currency or time zone")
     try:
         calendar = calendar_from(details, symbol)

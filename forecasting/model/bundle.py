@@ -18,7 +18,6 @@ from safetensors.torch import load, save
 
 from forecasting.config import Recipe, config_from_json, config_to_json, report_horizons
 from forecasting.errors import BundleError
-from forecasting.model.features import GROUPS
 from forecasting.model.fitted import FittedModel
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.model.loop import Epoch

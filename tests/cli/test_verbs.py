@@ -20,7 +20,8 @@ from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 
 VERBS = [
-    "fetch", "train", "backtest", "audit", "forecast", "run", "export", "quality", "schedule", "status", "dashboard",
+    "fetch", "train", "backtest", "audit", "forecast", "run", "export", "validate", "quality", "schedule", "status",
+    "dashboard",
 ]  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def test_two_fresh_runs_with_one_seed_write_byte_identical_csvs(filled, tickerca
         {p.name: p.read_bytes() for p in (place.workspace / "exports").iterdir()} for place in (filled, tickercast)
     ]
     assert exports[0] == exports[1]
-    assert len(exports[0]) == 4
+    assert len(exports[0]) == 6
 
 
 def test_another_seed_makes_another_model(copy, filled):

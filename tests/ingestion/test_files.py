@@ -401,6 +401,12 @@ def test_the_instrument_says_what_was_stated(tmp_path):
         FileProvider(tmp_path / "BTC.csv", "split", calendar="NOPE")
 
 
+@pytest.mark.parametrize("currency", ["=1+1", "usd", "Gbp", "US Dollar", "@A1", "-", ""])
+def test_a_currency_that_is_no_code_is_refused(tmp_path, currency):
+    with pytest.raises(UsageError, match="a currency is a code in capitals, such as EUR"):
+        FileProvider(made(tmp_path, HEADER + ROW), "split", currency=currency)
+
+
 @pytest.mark.parametrize(
     ("symbol", "calendar", "currency"),
     [

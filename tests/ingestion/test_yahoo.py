@@ -343,8 +343,9 @@ def test_an_answer_without_result_or_error_is_a_bad_payload(server, provider):
     assert failed.kind == "bad_payload"
 
 
-def test_an_answer_without_a_currency_is_a_bad_payload(server, provider):
-    listed(server, "FREE", currency=None)
+@pytest.mark.parametrize("currency", [None, "=1+1", "us dollars"])
+def test_an_answer_without_a_currency_is_a_bad_payload(server, provider, currency):
+    listed(server, "FREE", currency=currency)
     failed = ask(provider, "FREE")
     assert isinstance(failed, Failed)
     assert failed.kind == "bad_payload"

@@ -1,0 +1,89 @@
+"""What a workspace holds, written as files: into its exports, or into a folder of choice."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from forecasting.errors import DataError
+from forecasting.evaluation.report import find_backtest
+from forecasting.exports.files import export_forecasts, write_tables
+from forecasting.exports.histories import backtest_table, price_table
+from forecasting.ledger import Ledger
+from forecasting.registry import Registry
+from forecasting.store import PriceStore
+from forecasting.workspace import Workspace
+
+
+def export_issued(
+    workspace: Workspace,
+    model_id: str | None = None,
+    folder: Path | None = None,
+    origin: pd.Timestamp | None = None,
+) -> list[Path]:
+    """Write the newest forecasts that a model has issued, long and wide, as `export_forecasts` does.
+
+    Parameters
+    ----------
+    model_id : by default the newest champion
+    folder : the workspace's exports for None; files of old issues are dropped there alone
+    origin : write them as they were after the issue from this session, and leave `latest` alone
+
+    Raises
+    ------
+    DataError
+        The model has issued none, or none from this session.
+    """
+    model_id = model_id or Registry(workspace.models).champion().model_id
+    ledger = Ledger(workspace.ledger)
+    rows = ledger.latest(model_id=model_id) if origin is None else _issued_until(ledger, model_id, origin)
+    if not len(rows):
+        raise DataError(f"model {model_id} has issued no forecast; next: tickercast forecast")
+    with _place(workspace, folder) as place:
+        return export_forecasts(rows, place, latest=origin is None, prune=folder is None)
+
+
+def export_backtest(workspace: Workspace, backtest_id: str | None = None, folder: Path | None = None) -> list[Path]:
+    """Write the scores of a backtest, by default of the newest, as `ID.csv`.
+
+    Raises
+    ------
+    DataError
+        There is none, or it is damaged.
+    """
+    report = find_backtest(workspace.backtests, backtest_id)
+    with _place(workspace, folder) as place:
+        return write_tables((backtest_table(report), [place / f"{report.backtest_id}.csv"]))
+
+
+def export_prices(
+    workspace: Workspace, symbols: Sequence[str] | None = None, basis: str = "split", folder: Path | None = None
+) -> list[Path]:
+    """Write stored prices, of all symbols for None, as `prices-BASIS.csv`; raises as `price_table` does."""
+    table = price_table(PriceStore(workspace.prices), symbols, basis)
+    with _place(workspace, folder) as place:
+        return write_tables((table, [place / f"prices-{basis}.csv"]))
+
+
+def _issued_until(ledger: Ledger, model_id: str, origin: pd.Timestamp) -> pd.DataFrame:
+    """Return, per symbol, the rows of its newest origin up to one from which there are some."""
+    rows = ledger.read(model_id=model_id)
+    if len(rows) and not (rows["origin"] == origin).any():
+        origins = rows["origin"].drop_duplicates().sort_values()
+        raise DataError(
+            f"model {model_id} has issued no forecast from {origin.date()}: the {len(origins)} origins it has run from "
+            f"{origins.iloc[0].date()} to {origins.iloc[-1].date()}; next: another --origin, or --model"
+        )
+    rows = rows[rows["origin"] <= origin]
+    return rows[rows["origin"] == rows.groupby("symbol")["origin"].transform("max")]
+
+
+@contextmanager
+def _place(workspace: Workspace, folder: Path | None) -> Iterator[Path]:
+    """Give the folder to write to; the workspace's own is locked meanwhile."""
+    if folder is not None:
+        yield folder
+    else:
+        with workspace.lock():
+            yield workspace.exports
