@@ -27,6 +27,7 @@ _HOMES = {
     "forecasting.evaluation.verdicts": ["Verdict", "make_headline", "make_verdicts"],
     "forecasting.evaluation.walkforward": ["Backtest", "walk_forward"],
     "forecasting.evaluation.workers": ["Workers"],
+    "forecasting.evening_report": ["EveningReport", "last_report"],
     "forecasting.exports": ["csv_text", "long_table", "wide_table"],
     "forecasting.forecasts": ["Forecast", "Forecaster", "RollingForecast"],
     "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
