@@ -28,6 +28,7 @@ _HOMES = {
     "forecasting.evaluation.verdicts": ["Verdict", "make_headline", "make_verdicts"],
     "forecasting.evaluation.walkforward": ["Backtest", "walk_forward"],
     "forecasting.evaluation.workers": ["Workers"],
+    "forecasting.evening_report": ["EveningReport", "last_report"],
     "forecasting.exports.files": ["csv_text"],
     "forecasting.exports.forecasts": ["long_table", "wide_table"],
     "forecasting.exports.validation": ["check_file"],

@@ -25,7 +25,7 @@ OUTCOMES = {
 KEPT_REPORTS = 100
 """Dated reports that are kept beside the last one: the newest, of all universes together."""
 
-_MOST_NAMED = 8  # sessions in a page's facts
+_MOST_NAMED = 8  # symbols in a summary, sessions in a page's facts
 _FEW_CAUSES = 10  # shown without a click
 _FORMAT = 1
 _LAST = "last-run"
@@ -83,11 +83,13 @@ class EveningReport:
 
     @property
     def summary(self) -> str:
-        """The outcome in one line."""
+        """The outcome in one line; of many symbols it names the first."""
         parts = [OUTCOMES[self.outcome].lower()] + ([self.error] if self.error else [])
         if self.issued or self.scored:
             parts.append(f"{self.issued} forecasts issued, {self.scored} scored")
-        parts += [f"{what}: {', '.join(named)}" for what, named in _named(self).items()]
+        for what, causes in _named(self).items():
+            more = f" and {len(causes) - _MOST_NAMED} more" if len(causes) > _MOST_NAMED else ""
+            parts.append(f"{what}: {', '.join(sorted(causes)[:_MOST_NAMED])}{more}")
         return "; ".join(parts)
 
 

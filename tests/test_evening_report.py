@@ -84,6 +84,8 @@ def test_an_error_is_told_in_one_line():
     report = failed_report("us20", DONE.started, DONE.ended, DataError("no prices;\n  next: tickercast fetch"))
     assert report.error == "no prices; next: tickercast fetch"
     assert report.summary == "failed; no prices; next: tickercast fetch"
+    many = replace(DONE, failures={f"S{i:02}": "no network" for i in range(500)})
+    assert many.summary == "done; failed: S00, S01, S02, S03, S04, S05, S06, S07 and 492 more"
     assert FULL.summary == "partly done; 380 forecasts issued, 372 scored; failed: NOPE; stale: AAPL"
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,3 +87,13 @@ def test_a_log_that_cannot_be_written_does_not_stop_the_job_and_says_why(log, tm
     (tmp_path / "logs").unlink()
     log.note("later")
     assert [json.loads(line)["step"] for line in lines(tmp_path)] == ["later"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_is_said_once(log, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "tickercast.log").symlink_to("/dev/full")
+    log.note("wake")
+    log.note("wake")
+    assert log.problem == f"{tmp_path}/logs/tickercast.log cannot be written (No space left on device)"
+    assert len(log.records) == 2
