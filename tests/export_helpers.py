@@ -19,6 +19,7 @@ from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
 from forecasting.events import no_events
 from forecasting.exports.publishing import export_issued
+from forecasting.exports.schemas import schemas
 from forecasting.exports.validation import FileCheck, check_file
 from forecasting.forecasts import FLAGS, REPORT_LIKELY, WIDER, Forecast, mean_of_exp, prob_above_zero
 from forecasting.ledger import Ledger
@@ -143,6 +144,34 @@ def score_rows() -> pd.DataFrame:
     against = {"network_skill": 0.02, "network_skill_low": -0.01, "network_skill_high": 0.03, "p": 0.04, "mcs": 0.5}
     table = table.assign(**scores, **against)
     table.loc[table["forecaster"] == "network", list(against)[:-1]] = np.nan
+    return table
+
+
+def issued_scores() -> pd.DataFrame:
+    """Return the scores of two records of the ledger under both views, as they are stored."""
+    facts = {"model_id": "m1", "mode": "live", "symbol": "AAA", "origin": pd.Timestamp("2018-12-31")}
+    one = pd.DataFrame({**facts, "sequence": [1, 2], "horizon": [1, 2]})
+    one["target_session"] = pd.to_datetime(["2019-01-02", "2019-01-03"])
+    outcomes = {"outcome": [-0.02, 0.01], "known_at": utc("2019-01-04 02:00")}
+    scores = {"crps": 0.01, "crps_random_walk": [0.02, np.nan], "pit_bin": [2, 7], "brier": [0.25, 0.16]}
+    hits = {"hit_50": [False, None], "hit_80": [True, None], "hit_90": [True, None], "hit_95": [True, True]}
+    one = one.assign(**outcomes, **scores, **hits)
+    both = pd.concat([one.assign(view=view) for view in ("first", "now")], ignore_index=True)
+    schema = next(s for s in schemas() if s.name == "scores-1")
+    return both[schema.columns]
+
+
+def track_record() -> pd.DataFrame:
+    """Return a track record of one model, too short at the second horizon for intervals."""
+    schema = next(s for s in schemas() if s.name == "track-record-1")
+    key = {"mode": "live", "view": "first", "model_id": ["all", "m1"] * 2, "horizon": [1, 1, 20, 20]}
+    counts = {"forecasts": 50, "sessions": 25, "needed": [20, 20, 80, 80], "compared": 50, "crps": 0.01, "brier": 0.25}
+    days = {"first": pd.Timestamp("2018-11-26"), "last": pd.Timestamp("2018-12-31")}
+    table = pd.DataFrame({**key, **counts, **days, "crps_random_walk": 0.0101, "skill": 0.0099})
+    ends = {c: 0.01 * i for i, c in enumerate(c for c in schema.columns if c.startswith(("low", "high")))}
+    shares = {c: 0.8 for c in schema.columns if c.startswith("coverage")}
+    table = table.assign(**shares, **ends, p=0.03)[schema.columns]
+    table.loc[table["horizon"] == 20, [*ends, "p"]] = np.nan
     return table
 
 

@@ -6,7 +6,7 @@ import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
-from export_helpers import cells, ledger_rows, price_rows, score_rows
+from export_helpers import cells, issued_scores, ledger_rows, price_rows, score_rows, track_record
 from helpers import normal_forecast
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,13 +21,15 @@ from forecasting.exports.schemas import find_schema, publish_schema, schemas
 from forecasting.forecasts import FLAGS, WIDER
 from forecasting.instruments import SYMBOL_RULE
 
-NAMES = ["backtest-1", "forecasts-long-1", "forecasts-wide-1", "prices-1"]
+NAMES = ["backtest-1", "forecasts-long-1", "forecasts-wide-1", "prices-1", "scores-1", "track-record-1"]
 ROWS = ledger_rows(normal_forecast("AAA", horizon=2))
 WRITTEN = {
     "forecasts-long-1": cells(csv_text(long_table(ROWS))),
     "forecasts-wide-1": cells(csv_text(wide_table(ROWS))),
     "prices-1": cells(csv_text(price_rows())),
     "backtest-1": cells(csv_text(score_rows())),
+    "scores-1": cells(csv_text(issued_scores())),
+    "track-record-1": cells(csv_text(track_record())),
 }
 TEXT = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=12)
 LIKELY = st.sampled_from(
