@@ -24,6 +24,7 @@ FLOORS = [
         "score_charts",
         "workspace",
         "tables",
+        "tidying",
         "universe",
     },
     {"journal", "price_tables", "restatements"},
@@ -42,7 +43,7 @@ HOMES = {
     "streamlit": set(),
     "typer": {"cli"},
     "rich": {"cli"},
-    "deltalake": {"tables"},
+    "deltalake": {"tables", "tidying"},
     "joblib": {"evaluation"},
     "distributed": {"evaluation"},
 }
