@@ -181,7 +181,12 @@ def audit_model(
 
 
 def issue_forecasts(
-    workspace: Workspace, symbols: Sequence[str] = (), model_id: str | None = None, clock: Clock = utc_now
+    workspace: Workspace,
+    symbols: Sequence[str] = (),
+    model_id: str | None = None,
+    clock: Clock = utc_now,
+    *,
+    live_only: bool = False,
 ) -> ForecastReport:
     """Forecast with a model into the ledger and the exports.
 
@@ -189,13 +194,20 @@ def issue_forecasts(
     ----------
     symbols : none means the model's universe
     model_id : by default the newest champion whose universe holds the symbols
+    live_only : leave symbols out, and name them, whose next session has opened or that cannot be forecast live
+
+    Raises
+    ------
+    DataError
+        No symbol can be forecast, or none live where that was asked for; nothing is issued.
     """
     with workspace.lock():
         PriceStore(workspace.prices).require(symbols)
         model_id = model_id or Registry(workspace.models).champion(symbols).model_id
         forecaster = load_model(workspace.models, model_id)
         with JobRecord(workspace, "forecast", clock()).step("forecast"):
-            return issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, clock)
+            wanted = symbols or forecaster.model.universe
+            return issue(workspace, forecaster, model_id, wanted, clock, live_only=live_only)
 
 
 def run_job(

@@ -131,6 +131,7 @@ def show_issue(report: ForecastReport) -> None:
     """Print what was issued and where it was written."""
     show_forecasts(report.forecasts)
     _print(f"{report.rows} new rows in the ledger by model {report.model_id}")
+    _print_unbroken(f"ledger head {report.head}")
     _show_named("left out", report.failures)
     _show_named("stale", report.stale)
     show_files(report.files)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from forecasting.chain import Head
 from forecasting.evaluation.audit.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
@@ -90,10 +91,16 @@ def issue_values(report: ForecastReport) -> dict[str, Any]:
         "model_id": report.model_id,
         "forecasts": {symbol: forecast_values(f) for symbol, f in report.forecasts.items()},
         "ledger_rows": report.rows,
+        "ledger_head": head_values(report.head),
         "files": [str(path) for path in report.files],
         "failures": dict(report.failures),
         "stale": dict(report.stale),
     }
+
+
+def head_values(head: Head) -> dict[str, Any]:
+    """Return the ledger's head as JSON values."""
+    return head._asdict()
 
 
 def forecast_values(forecast: Forecast) -> dict[str, Any]:
