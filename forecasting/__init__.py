@@ -40,6 +40,7 @@ _HOMES = {
         "issue_forecasts",
         "repeat_backtest",
         "run_job",
+        "score_matured",
         "train_model",
     ],
     "forecasting.ledger": ["Ledger"],
@@ -49,7 +50,9 @@ _HOMES = {
     "forecasting.model.forecaster": ["RNNForecaster"],
     "forecasting.model.manifest": ["read_manifest"],
     "forecasting.registry": ["Registry"],
+    "forecasting.scoring": ["ScoreReport", "Scores"],
     "forecasting.store": ["PriceStore"],
+    "forecasting.track_record": ["RECORD_COLUMNS", "make_track_record"],
     "forecasting.universe": ["Universe", "make_universe", "read_universe"],
     "forecasting.workspace": ["Workspace", "find_workspace"],
 }

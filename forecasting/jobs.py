@@ -26,6 +26,7 @@ from forecasting.model.bundle import load_model, save_model
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.records import JobRecord
 from forecasting.registry import Registry
+from forecasting.scoring import ScoreReport
 from forecasting.steps import (
     Clock,
     FetchReport,
@@ -35,6 +36,7 @@ from forecasting.steps import (
     issue,
     run_again,
     run_backtest,
+    score,
     store_prices,
 )
 from forecasting.store import PriceStore
@@ -208,6 +210,21 @@ def issue_forecasts(
         with JobRecord(workspace, "forecast", clock()).step("forecast"):
             wanted = symbols or forecaster.model.universe
             return issue(workspace, forecaster, model_id, wanted, clock, live_only=live_only)
+
+
+def score_matured(workspace: Workspace, clock: Clock = utc_now) -> ScoreReport:
+    """Score the issued forecasts whose outcome is known, and those whose prices were restated since.
+
+    Raises
+    ------
+    DataError
+        No forecast was issued yet.
+    """
+    with workspace.lock():
+        if not Ledger(workspace.ledger).head().rows:
+            raise DataError("no forecast has been issued yet; next: tickercast forecast")
+        with JobRecord(workspace, "score", clock()).step("score"):
+            return score(workspace)
 
 
 def run_job(

@@ -31,7 +31,7 @@ _UNLINKED = pa.schema([field for field in LEDGER_SCHEMA if field.name not in {"s
 _GROUP_ROWS = 4096
 _SETTLED = 128_000_000
 
-_RANGED = ("sequence", "symbol", "origin")
+_RANGED = ("sequence", "symbol", "origin", "target_session")
 _WINDOW = 100_000  # records verified at a time, which take 100 MB
 _RESTORE = "next: restore the folder ledger from a copy"
 

@@ -25,6 +25,7 @@ from forecasting.ingestion.provider import Failed, Provider
 from forecasting.ledger import Ledger
 from forecasting.ledger_rows import why_not_live
 from forecasting.model.forecaster import RNNForecaster, minimum_bars
+from forecasting.scoring import ScoreReport, Scores
 from forecasting.sessions import last_complete_session
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
@@ -250,6 +251,11 @@ def issue(
     files = export_forecasts(ledger.latest(model_id=model_id), workspace.exports)
     failures = {symbol: cause for symbol, cause in failures.items() if symbol in wanted}
     return ForecastReport(model_id, forecasts, rows, tuple(files), failures, stale, ledger.head())
+
+
+def score(workspace: Workspace) -> ScoreReport:
+    """Score the issued forecasts that have matured, or whose prices were restated, since the last time."""
+    return Scores(workspace.scores).update(Ledger(workspace.ledger), PriceStore(workspace.prices))
 
 
 def _late(forecasts: Iterable[Forecast], now: pd.Timestamp) -> dict[str, str]:

@@ -31,7 +31,7 @@ FLOORS = [
     {"store"},
     {"ingestion", "model"},
     {"evaluation"},
-    {"chain", "ledger_rows", "ledger", "registry", "exports", "records"},
+    {"chain", "ledger_rows", "ledger", "outcomes", "scoring", "track_record", "registry", "exports", "records"},
     {"checks", "steps"},
     {"jobs", "status"},
     {"cli", "__main__"},

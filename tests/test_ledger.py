@@ -1,5 +1,3 @@
-import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,15 +6,15 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from helpers import normal_forecast, utc
+from ledger_helpers import KNOWN, killed, write_old_ledger
 
 from forecasting.chain import NO_RECORDS, Head, extend_chain
 from forecasting.errors import DataError
 from forecasting.instruments import Instrument
 from forecasting.ledger import Ledger
-from forecasting.ledger_rows import LEDGER_SCHEMA, forecast_of
+from forecasting.ledger_rows import forecast_of
 
 BEFORE_OPEN = utc("2019-01-02 14:29:59")  # New York opens at 14:30 UTC
-KNOWN = utc("2018-12-31 22:00")
 
 
 @pytest.fixture
@@ -260,30 +258,6 @@ def test_a_run_killed_before_its_records_leaves_the_ledger_as_it_was(ledger, mon
     assert ledger.verify() == 3
     assert issue(ledger, normal_forecast("BBB")) == 3
     assert ledger.verify() == 6
-
-
-def killed(*_arguments, **_options):
-    raise KeyboardInterrupt
-
-
-def write_old_ledger(path, rows: int) -> None:
-    """Write records as they were before flags, report timing and the random walk were kept, and no head file."""
-    frame = pd.DataFrame(
-        {
-            "model_id": "m0", "as_of": utc("2018-12-28 22:30:00.5"), "mode": "live", "symbol": "AAA",
-            "origin": pd.Timestamp("2018-12-28"), "horizon": range(1, rows + 1),
-            "target_session": pd.Timestamp("2018-12-31"), "estimated": False, "currency": "USD", "last_close": 123.45,
-            "levels": [[0.1, 0.5, 0.9]] * rows, "values": [[-0.01, 0.0, 0.1 + 0.2]] * rows, "prob_up": 0.5,
-            "expected": 124.0, "data_as_of": KNOWN, "sequence": range(1, rows + 1),
-        }
-    )  # fmt: skip
-    previous, hashes = "0" * 64, []
-    for row in frame.to_dict("records"):
-        previous = hashlib.sha256((previous + json.dumps(row, sort_keys=True, default=str)).encode()).hexdigest()
-        hashes.append(previous)
-    names = [n for n in LEDGER_SCHEMA.names if n not in {"flags", "report_widening", "random_walk"}]
-    schema = pa.schema([LEDGER_SCHEMA.field(name) for name in names])
-    write_deltalake(str(path), pa.Table.from_pandas(frame.assign(hash=hashes), schema, preserve_index=False))
 
 
 def test_a_ledger_from_before_a_column_was_added_is_read_verified_and_appended_to(ledger, tmp_path):

@@ -10,6 +10,7 @@ from forecasting.evaluation.report import BacktestReport
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
 from forecasting.jobs import RunReport
+from forecasting.scoring import ScoreReport
 from forecasting.steps import FetchReport, ForecastReport
 
 
@@ -101,6 +102,18 @@ def issue_values(report: ForecastReport) -> dict[str, Any]:
 def head_values(head: Head) -> dict[str, Any]:
     """Return the ledger's head as JSON values."""
     return head._asdict()
+
+
+def score_values(report: ScoreReport, record: pd.DataFrame) -> dict[str, Any]:
+    """Return what was scored, and the track record, as JSON values."""
+    days = {end: record[end].astype("datetime64[us]").dt.strftime("%Y-%m-%d") for end in ("first", "last")}
+    return {
+        "matured": report.matured,
+        "restated": report.restated,
+        "unpriced": list(report.unpriced),
+        "ledger_head": head_values(report.head),
+        "record": record.assign(**days).to_dict("records"),
+    }
 
 
 def forecast_values(forecast: Forecast) -> dict[str, Any]:

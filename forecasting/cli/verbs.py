@@ -5,7 +5,7 @@ Heavy packages are imported inside the verbs, so that help answers at once.
 
 import typer
 
-from forecasting.cli import evaluation, forecasts, models, prices
+from forecasting.cli import evaluation, forecasts, ledger, models, prices
 
 app = typer.Typer(
     name="tickercast",
@@ -27,7 +27,9 @@ for _verb, _example in (
     (evaluation.audit, "tickercast audit AAPL MSFT"),
     (forecasts.forecast, "tickercast forecast AAPL"),
     (forecasts.export, "tickercast export --to ~/forecasts"),
+    (ledger.score, "tickercast score --view now"),
     (prices.status, "tickercast status --json"),
     (forecasts.dashboard, "tickercast dashboard --port 8502"),
 ):
     app.command(epilog=f"Example: {_example}")(_verb)
+app.add_typer(ledger.app, name="ledger")

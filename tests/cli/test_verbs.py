@@ -19,7 +19,7 @@ from forecasting.instruments import Instrument
 from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 
-VERBS = ["fetch", "train", "backtest", "audit", "forecast", "run", "export", "quality", "status", "dashboard"]
+VERBS = ["fetch", "train", "backtest", "audit", "forecast", "run", "export", "score", "quality", "status", "dashboard"]
 
 
 @pytest.fixture
