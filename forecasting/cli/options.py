@@ -57,6 +57,10 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Model ID; by default the newest champion that was trained on the symbols."),
 ]
+Live = Annotated[
+    bool,
+    typer.Option("--live", help="Refuse forecasts whose next session has opened, rather than mark them as replay."),
+]
 Full = Annotated[
     bool, typer.Option("--full", help="Ask for whole histories again, to find corrections of the distant past.")
 ]
