@@ -7,24 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from helpers import no_quarantine, normal_forecast, random_walk, utc
+from helpers import random_walk, utc
 from hypothesis import strategies as st
+from ledger_helpers import Evenings
 
-from forecasting.bars import normalize_bars
 from forecasting.config import LEVELS, BacktestConfig, Recipe
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
-from forecasting.events import no_events
 from forecasting.exports.publishing import export_issued
 from forecasting.exports.schemas import schemas
 from forecasting.exports.validation import FileCheck, check_file
 from forecasting.forecasts import FLAGS, REPORT_LIKELY, WIDER, Forecast, mean_of_exp, prob_above_zero
-from forecasting.ledger import Ledger
 from forecasting.registry import Registry
-from forecasting.store import PriceStore
+from forecasting.scoring import SCORES_SCHEMA
 from forecasting.universe import make_universe
 from forecasting.workspace import Workspace
 
@@ -157,8 +155,7 @@ def issued_scores() -> pd.DataFrame:
     hits = {"hit_50": [False, None], "hit_80": [True, None], "hit_90": [True, None], "hit_95": [True, True]}
     one = one.assign(**outcomes, **scores, **hits)
     both = pd.concat([one.assign(view=view) for view in ("first", "now")], ignore_index=True)
-    schema = next(s for s in schemas() if s.name == "scores-1")
-    return both[schema.columns]
+    return both[SCORES_SCHEMA.names]
 
 
 def track_record() -> pd.DataFrame:
@@ -186,14 +183,10 @@ def saved_backtest(folder: Path) -> BacktestReport:
 
 
 def small_workspace(root: Path) -> Workspace:
-    """Fill a workspace with two symbols' prices and forecasts, and a backtest, without training anything."""
-    workspace, now = Workspace(root), utc("2018-12-31 22:00")
-    series = [random_walk(symbol, bars=5) for symbol in ("AAA", "BBB")]
-    bars = pd.concat([normalize_bars(s.bars.reset_index().assign(symbol=s.symbol)) for s in series])
-    PriceStore(workspace.prices).append([s.instrument for s in series], bars, no_events(), no_quarantine(), now)
-    forecasts = [normal_forecast(s.symbol, horizon=5, last_close=s.bars["close"].iloc[-1]) for s in series]
-    Ledger(workspace.ledger).issue(forecasts, "m1", now, now)
-    Registry(workspace.models).promote(make_universe(["AAA", "BBB"]), "m1", now, "the first")
+    """Fill a workspace with prices, forecasts and scores of six evenings, and a backtest, without training anything."""
+    workspace = Workspace(root)
+    Evenings(workspace, days=6).pass_by(0, 6, horizon=5)
+    Registry(workspace.models).promote(make_universe(["AAA", "BBB"]), "m1", utc("2018-12-31 22:00"), "the first")
     saved_backtest(workspace.backtests)
     export_issued(workspace)
     return workspace

@@ -20,6 +20,8 @@ from forecasting.exports.problems import Findings
 from forecasting.exports.schemas import find_schema, publish_schema, schemas
 from forecasting.forecasts import FLAGS, WIDER
 from forecasting.instruments import SYMBOL_RULE
+from forecasting.scoring import SCORES_SCHEMA
+from forecasting.track_record import make_track_record
 
 NAMES = ["backtest-1", "forecasts-long-1", "forecasts-wide-1", "prices-1", "scores-1", "track-record-1"]
 ROWS = ledger_rows(normal_forecast("AAA", horizon=2))
@@ -72,6 +74,11 @@ def test_their_texts_follow_the_rules_of_the_engine():
             assert all(re.search(found["flags"]["pattern"], name) for name in FLAGS)
             assert {*re.findall("[a-z]+_?[a-z]+", found["flags"]["pattern"])} == {*FLAGS}
     assert f"at least {WIDER}" in named("forecasts-wide-1").rules["report_flag"]
+
+
+def test_scores_are_exported_as_they_are_stored():
+    assert named("scores-1").columns == SCORES_SCHEMA.names
+    assert named("track-record-1").columns == list(make_track_record(issued_scores()))
 
 
 def test_both_exports_of_forecasts_say_the_same_of_the_columns_they_share():
