@@ -63,7 +63,7 @@ def current() -> Source:
 @st.cache_data(max_entries=8, show_spinner=False)
 def issued_symbols(source: Source) -> list[str]:
     """Return the symbols that have a forecast in the ledger."""
-    return sorted(Ledger(source.workspace.ledger).read(columns=["symbol"])["symbol"].unique())
+    return list(Ledger(source.workspace.ledger).last_origins().index)
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the forecast")

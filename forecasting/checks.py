@@ -17,7 +17,7 @@ from forecasting.workspace import Workspace
 def require_whole(workspace: Workspace) -> None:
     """Find out before any work whether its end can be written down."""
     Registry(workspace.models).promotions()
-    Ledger(workspace.ledger).latest()
+    Ledger(workspace.ledger).head()
 
 
 def leave_out_short(

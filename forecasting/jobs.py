@@ -14,16 +14,19 @@ from forecasting.candidates import TrainingReport, fit_candidate, settle_candida
 from forecasting.cards import write_cards
 from forecasting.checks import leave_out_short, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
+from forecasting.errors import DataError
 from forecasting.evaluation.audit.leakage import AuditReport, audit_network, audit_store
 from forecasting.evaluation.folds import require_longer_than
 from forecasting.evaluation.report import BacktestReport, find_backtest
 from forecasting.evaluation.workers import Workers
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
+from forecasting.ledger import Ledger
 from forecasting.model.bundle import load_model
 from forecasting.model.manifest import find_models
 from forecasting.records import JobRecord
 from forecasting.registry import Registry
+from forecasting.scoring import ScoreReport
 from forecasting.steps import (
     Clock,
     FetchReport,
@@ -33,6 +36,7 @@ from forecasting.steps import (
     issue,
     run_again,
     run_backtest,
+    score,
     store_prices,
 )
 from forecasting.store import PriceStore
@@ -177,7 +181,12 @@ def audit_model(
 
 
 def issue_forecasts(
-    workspace: Workspace, symbols: Sequence[str] = (), model_id: str | None = None, clock: Clock = utc_now
+    workspace: Workspace,
+    symbols: Sequence[str] = (),
+    model_id: str | None = None,
+    clock: Clock = utc_now,
+    *,
+    live_only: bool = False,
 ) -> ForecastReport:
     """Forecast with a model into the ledger and the exports.
 
@@ -185,13 +194,35 @@ def issue_forecasts(
     ----------
     symbols : none means the model's universe
     model_id : by default the newest champion whose universe holds the symbols
+    live_only : leave symbols out, and name them, whose next session has opened or that cannot be forecast live
+
+    Raises
+    ------
+    DataError
+        No symbol can be forecast, or none live where that was asked for; nothing is issued.
     """
     with workspace.lock(), JobRecord(workspace, "forecast", clock()) as record:
         PriceStore(workspace.prices).require(symbols)
         model_id = model_id or Registry(workspace.models).champion(symbols).model_id
         forecaster = load_model(workspace.models, model_id)
         with record.step("forecast"):
-            return issue(workspace, forecaster, model_id, symbols or forecaster.model.universe, clock)
+            wanted = symbols or forecaster.model.universe
+            return issue(workspace, forecaster, model_id, wanted, clock, live_only=live_only)
+
+
+def score_matured(workspace: Workspace, clock: Clock = utc_now) -> ScoreReport:
+    """Score the issued forecasts whose outcome is known, and those whose prices were restated since.
+
+    Raises
+    ------
+    DataError
+        No forecast was issued yet.
+    """
+    with workspace.lock(), JobRecord(workspace, "score", clock()) as record:
+        if not Ledger(workspace.ledger).head().rows:
+            raise DataError("no forecast has been issued yet; next: tickercast forecast")
+        with record.step("score"):
+            return score(workspace)
 
 
 def run_job(

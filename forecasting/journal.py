@@ -17,7 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from forecasting.tables import append_rows, drop_later_rows, read_table, tidy, to_frame
+from forecasting.tables import append_rows, drop_later_rows, read_table, to_frame
+from forecasting.tidying import tidy
 from forecasting.workspace import read_json, write_atomic
 
 KNOWN_AT = pa.field("known_at", pa.timestamp("us", tz="UTC"))

@@ -1,54 +1,43 @@
 """The ledger: every forecast that was issued, appended once and never edited.
 
-One row per (symbol, origin, horizon, model). Rows are numbered and chained: each carries the SHA-256 of
-its own content and of the hash before it, so that a row edited, reordered or missing before the last one
-shows. Rows cut off the end show only to who knows how many there were.
+One row per (symbol, origin, horizon, model), in a hash chain (`forecasting.chain`). The head of the chain is also
+kept in a file beside the table, so that records cut off the end show; it stands in every report, so that a
+chain that was written anew shows to whoever has one.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 
+from forecasting.chain import NO_RECORDS, Break, Head, extend_chain, find_moved, follow_chain, name_record
 from forecasting.errors import DataError
-from forecasting.forecasts import NO_MARKET, Forecast, flags_of, widening_of
-from forecasting.instruments import Instrument
-from forecasting.sessions import session_close, session_open
-from forecasting.tables import append_rows, read_rows
+from forecasting.forecasts import Forecast
+from forecasting.ledger_rows import LEDGER_KEY, LEDGER_SCHEMA, make_rows
+from forecasting.tables import append_rows, one_of, read_table, to_frame
+from forecasting.tidying import tidy
+from forecasting.workspace import read_json, write_json
 
-LEDGER_KEY = ["symbol", "origin", "horizon", "model_id"]
-_FIRST_HASH = "0" * 64
-_INSTANT = pa.timestamp("us", tz="UTC")
-_SCHEMA = pa.schema(
-    [
-        ("sequence", pa.int64()),
-        ("model_id", pa.string()),
-        ("as_of", _INSTANT),
-        ("mode", pa.string()),
-        ("symbol", pa.string()),
-        ("origin", pa.date32()),
-        ("horizon", pa.int32()),
-        ("target_session", pa.date32()),
-        ("estimated", pa.bool_()),
-        ("currency", pa.string()),
-        ("last_close", pa.float64()),
-        ("levels", pa.list_(pa.float64())),
-        ("values", pa.list_(pa.float64())),
-        ("prob_up", pa.float64()),
-        ("expected", pa.float64()),
-        ("data_as_of", _INSTANT),
-        ("hash", pa.string()),
-    ]
-)
+_HEAD = "_head.json"  # Delta leaves alone what begins with an underscore
+_UNLINKED = pa.schema([field for field in LEDGER_SCHEMA if field.name not in {"sequence", "hash"}])
+
+# one symbol's record then takes a tenth of a second to read, whatever the ledger's size
+_GROUP_ROWS = 4096
+_SETTLED = 128_000_000
+
+_RANGED = ("sequence", "symbol", "origin", "target_session")
+_WINDOW = 100_000  # records verified at a time, which take 100 MB
+_RESTORE = "next: restore the folder ledger from a copy"
 
 
 class Ledger:
-    """Issued forecasts under a workspace's `ledger` folder.
+    """Issued forecasts under a workspace's `ledger` folder. Who issues holds the workspace's lock.
 
     Parameters
     ----------
@@ -59,30 +48,59 @@ class Ledger:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def issue(self, forecasts: Iterable[Forecast], model_id: str, now: pd.Timestamp, data_as_of: pd.Timestamp) -> int:
+    def issue(
+        self,
+        forecasts: Iterable[Forecast],
+        model_id: str,
+        now: pd.Timestamp,
+        data_as_of: pd.Timestamp,
+        random_walks: Mapping[str, Forecast] | None = None,
+        flags: Mapping[str, Collection[str]] | None = None,
+        *,
+        as_replay: bool = False,
+    ) -> int:
         """Append the forecasts that are not in the ledger yet, and return how many rows that was.
 
-        A row is `live` if it is issued before its target session opens. Everything from an embedded
-        source, and everything later, is `replay`; of an embedded source it is as of the origin's close.
+        Rows are `live` by the rule of `why_not_live`, else `replay`. A replay of an embedded source, or one asked
+        for, is as of the origin's close.
 
         Parameters
         ----------
         now : UTC instant of the issue
-        data_as_of : UTC instant at which the newest bar it rests on was known
+        data_as_of : UTC instant at which the newest bar they rest on was known
+        random_walks : by symbol, what doing nothing said from the same bars; kept and hashed with the forecast, so
+            that the comparison cannot be improved afterwards
+        flags : by symbol, what its forecast cannot know of itself; of `forecasts.FLAGS`
+        as_replay : whether they are computed as of past sessions: then none is live
+
+        Raises
+        ------
+        DataError
+            A forecast is not finite, or the ledger has lost its last records.
+        WorkspaceError
+            It cannot be written; what was issued before stands.
         """
-        rows = [row for forecast in forecasts for row in _rows(forecast, model_id, now, data_as_of)]
-        issued = self.read(symbols=sorted({r["symbol"] for r in rows}), columns=LEDGER_KEY)
-        present = set(issued.itertuples(index=False, name=None))
-        fresh = [r for r in rows if tuple(r[k] for k in LEDGER_KEY) not in present]
-        if not fresh:
-            return 0
-        sequence, head = self._head()
-        for row in fresh:
-            sequence += 1
-            row["sequence"] = sequence
-            head = row["hash"] = _chained(head, row)
-        append_rows(self._root, pd.DataFrame(fresh), _SCHEMA)
-        return len(fresh)
+        head = self.head()
+        walks, told = random_walks or {}, flags or {}
+        made = [
+            row
+            for f in forecasts
+            for row in make_rows(
+                f, walks.get(f.symbol), model_id, now, data_as_of, told.get(f.symbol, ()), as_replay=as_replay
+            )
+        ]
+        rows = {tuple(row[name] for name in LEDGER_KEY): row for row in made}
+        for key in self._present(made):
+            rows.pop(key, None)
+        if rows:
+            records, head = extend_chain(pa.Table.from_pylist(list(rows.values()), _UNLINKED), head)
+            append_rows(self._root, records, LEDGER_SCHEMA, group_rows=_GROUP_ROWS)
+        if head != self._written_head():  # also where a run was killed before it came so far
+            write_json(self._root / _HEAD, head._asdict())
+        if rows:
+            with suppress(Exception):  # all is issued; the next issue tries again
+                tidy(self._root, "symbol", "sequence", group_rows=_GROUP_ROWS, settled=_SETTLED)
+        return len(rows)
 
     def read(
         self,
@@ -91,91 +109,140 @@ class Ledger:
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Return issued rows in the order of their issue."""
-        isin: dict[str, Sequence[str]] = {}
-        if symbols is not None:
-            isin["symbol"] = symbols
-        if model_id is not None:
-            isin["model_id"] = [model_id]
-        names = list(columns or _SCHEMA.names)
-        rows = read_rows(self._root, _SCHEMA, isin, list(dict.fromkeys([*names, "sequence"])))
+        return self.select(_condition(symbols, model_id), columns)
+
+    def select(self, condition: ds.Expression | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows that meet an Arrow condition, in the order of their issue."""
+        names = list(columns or LEDGER_SCHEMA.names)
+        rows = to_frame(self._table(condition, list(dict.fromkeys([*names, "sequence"]))))
         return rows.sort_values("sequence", ignore_index=True)[names]
+
+    def last_origins(self, symbols: Sequence[str] | None = None, model_id: str | None = None) -> pd.Series:
+        """Return the newest origin that was forecast from, by symbol."""
+        rows = self._table(_condition(symbols, model_id), ["symbol", "origin"])
+        newest = to_frame(rows.group_by("symbol").aggregate([("origin", "max")]))
+        return newest.set_index("symbol")["origin_max"].sort_index().rename("origin")
 
     def latest(self, symbols: Sequence[str] | None = None, model_id: str | None = None) -> pd.DataFrame:
         """Return, per symbol, the rows of its newest origin; of those, of the model that issued last."""
-        rows = self.read(symbols, model_id)
-        rows = rows[rows["origin"] == rows.groupby("symbol")["origin"].transform("max")]
+        newest = self.last_origins(symbols, model_id)
+        of_these = ds.field("origin").isin(pa.array(newest.unique(), LEDGER_SCHEMA.field("origin").type))
+        condition = _condition(symbols, model_id)
+        rows = self.select(of_these if condition is None else condition & of_these)
+        rows = rows[rows["origin"].to_numpy() == newest.reindex(rows["symbol"]).to_numpy()]
         return rows[rows["model_id"] == rows.groupby("symbol")["model_id"].transform("last")]
 
-    def verify(self) -> int:
-        """Check the whole chain and return the number of rows.
+    def head(self) -> Head:
+        """Return how many records there are, and the hash of the last one; not all of the chain is read.
 
         Raises
         ------
         DataError
-            Naming the first record that was edited, is missing, or stands twice.
+            The last record is not the one that the file beside the table names.
         """
-        rows = self.read()
-        head = _FIRST_HASH
-        for expected, row in enumerate(rows.to_dict("records"), 1):
-            name = (
-                f"record {row['sequence']} ({row['symbol']}, origin {row['origin'].date()}, horizon {row['horizon']})"
+        written = self._written_head()
+        last = self._table(ds.field("sequence") >= max(written.rows, 1), ["sequence", "hash"]).sort_by("sequence")
+        heads = [Head(*pair) for pair in zip(*last.to_pydict().values(), strict=True)]
+        # later ones were issued by a run that was killed before it wrote the head
+        if [head.rows for head in heads] != list(range(max(written.rows, 1), max(written.rows, 1) + len(heads))):
+            raise DataError(f"ledger: its records from {written.rows} on are not in order; {_RESTORE}")
+        if written.rows and heads[:1] != [written]:
+            raise DataError(
+                f"ledger: record {written.rows} should be its last one issued before, with the hash "
+                f"{written.hash[:12]}…, and is {'another' if heads else 'missing'}; {_RESTORE}"
             )
-            if row["sequence"] != expected:
-                raise DataError(f"ledger: record {expected} is missing or stands twice; found {name}")
-            if row["hash"] != _chained(head, row):
-                raise DataError(f"ledger: {name} was edited after it was issued")
-            head = row["hash"]
-        return len(rows)
+        return heads[-1] if heads else NO_RECORDS
 
-    def _head(self) -> tuple[int, str]:
-        chain = self.read(columns=["sequence", "hash"])
-        return (int(chain["sequence"].iloc[-1]), str(chain["hash"].iloc[-1])) if len(chain) else (0, _FIRST_HASH)
+    def verify(self, known: Sequence[Head] = ()) -> int:
+        """Check the whole chain and return the number of records.
+
+        Parameters
+        ----------
+        known : heads that reports named, which the chain must have passed through
+
+        Raises
+        ------
+        DataError
+            Naming the first record that was edited, is missing, stands twice or was moved.
+        """
+        known = [*known, self._written_head()]
+        head, keys = NO_RECORDS, []
+        while len(records := self._window(head)):
+            before = head.rows
+            head, broken = follow_chain(records, head)
+            if broken:
+                raise DataError(f"ledger: {self._in_words(broken)}; {_RESTORE}")
+            for one in known:
+                if before < one.rows <= head.rows and records["hash"][one.rows - before - 1].as_py() != one.hash:
+                    raise DataError(
+                        f"ledger: record {one.rows} has another hash than when it was the last one: it or one before "
+                        f"it was edited and the chain written anew; {_RESTORE}"
+                    )
+            keys.append(pd.util.hash_pandas_object(records.select(LEDGER_KEY).to_pandas(), index=False))
+        self._require_no_other(head)
+        if (longest := max(one.rows for one in known)) > head.rows:
+            raise DataError(f"ledger: record {head.rows + 1} is missing, and all up to {longest}; {_RESTORE}")
+        self._require_one_each(keys)
+        return head.rows
+
+    def _in_words(self, broken: Break) -> str:
+        number = broken.head.rows + 1
+        if broken.problem == "twice":
+            return f"{broken.found} stands twice"
+        if broken.problem == "missing":
+            return f"record {number} is missing; after it comes {broken.found}"
+        head = NO_RECORDS
+        while len(records := self._window(head)):
+            if place := find_moved(records, broken):
+                return f"record {number} stands in the place of {place}: records were reordered"
+            head = Head(head.rows + _WINDOW, "")
+        return f"{broken.found} was edited after it was issued"
+
+    def _require_no_other(self, head: Head) -> None:
+        """Raise `DataError` unless all records lie in the chain that ends in this head."""
+        number = ds.field("sequence")
+        others = self._table(number.is_null() | (number < 1) | (number > head.rows), [*LEDGER_KEY, "sequence"], ())
+        for other in others.slice(0, 1).to_pylist():
+            raise DataError(
+                f"ledger: record {head.rows + 1} is missing, and {name_record(other)} has no place after record "
+                f"{head.rows}; {_RESTORE}"
+            )
+
+    def _require_one_each(self, keys: Sequence[pd.Series]) -> None:
+        """Raise `DataError` where two records, of whose keys these are the hashes, are of the same forecast."""
+        repeated = pd.concat([*keys, pd.Series(dtype="uint64")], ignore_index=True).duplicated(keep=False)
+        numbers = pa.array(repeated.index[repeated] + 1, pa.int64())
+        rows = self.select(ds.field("sequence").isin(numbers), [*LEDGER_KEY, "sequence"])
+        for row in rows[rows.duplicated(LEDGER_KEY)].head(1).to_dict("records"):
+            raise DataError(
+                f"ledger: {name_record(row)} stands twice: an earlier one is of the same forecast; {_RESTORE}"
+            )
+
+    def _window(self, head: Head) -> pa.Table:
+        """Return some of the records after a head, ordered by number."""
+        number = ds.field("sequence")
+        return self._table((number > head.rows) & (number <= head.rows + _WINDOW)).sort_by("sequence")
+
+    def _present(self, rows: Sequence[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+        """Return the keys of the issued rows that are of the same symbols and origins as these."""
+        symbols, origins = ({row[name] for row in rows} for name in ("symbol", "origin"))
+        of_these = ds.field("origin").isin(pa.array(list(origins), LEDGER_SCHEMA.field("origin").type))
+        condition = one_of("symbol", list(symbols), LEDGER_SCHEMA) & of_these
+        return set(self.select(condition, LEDGER_KEY).itertuples(index=False, name=None))
+
+    def _table(
+        self, condition: ds.Expression | None, columns: Sequence[str] | None = None, ranged: Sequence[str] = _RANGED
+    ) -> pa.Table:
+        return read_table(self._root, LEDGER_SCHEMA, condition, columns, ranged=ranged)
+
+    def _written_head(self) -> Head:
+        try:
+            return read_json(self._root / _HEAD, lambda stored: Head(int(stored["rows"]), str(stored["hash"])))
+        except FileNotFoundError:
+            return NO_RECORDS
 
 
-def _rows(forecast: Forecast, model_id: str, now: pd.Timestamp, data_as_of: pd.Timestamp) -> Iterable[dict[str, Any]]:
-    instrument = forecast.instrument
-    as_of = session_close(instrument.calendar, forecast.origin) if instrument.embedded else now
-    prob_up, expected = forecast.prob_up(), forecast.expected_price()
-    for i, target in enumerate(forecast.target_sessions):
-        live = not instrument.embedded and now < session_open(instrument.calendar, target)
-        yield {
-            "model_id": model_id,
-            "as_of": as_of,
-            "mode": "live" if live else "replay",
-            "symbol": forecast.symbol,
-            "origin": forecast.origin,
-            "horizon": i + 1,
-            "target_session": target,
-            "estimated": bool(forecast.estimated[i]),
-            "currency": instrument.currency,
-            "last_close": forecast.last_close,
-            "levels": list(forecast.levels),
-            "values": forecast.values[i].tolist(),
-            "prob_up": float(prob_up[i]),
-            "expected": float(expected[i]),
-            "data_as_of": data_as_of,
-        }
-
-
-def _chained(previous: str, row: dict[str, Any]) -> str:
-    """Return the hash of a row's content after the hash of the row before it."""
-    content = {name: row[name] for name in _SCHEMA.names if name != "hash"}
-    text = json.dumps(content, sort_keys=True, default=lambda v: v.tolist() if isinstance(v, np.ndarray) else str(v))
-    return hashlib.sha256((previous + text).encode()).hexdigest()
-
-
-def forecast_of(rows: pd.DataFrame, instrument: Instrument) -> Forecast:
-    """Return one symbol's issued rows of one origin and model as the forecast they were."""
-    rows = rows.sort_values("horizon")
-    first = rows.iloc[0]
-    return Forecast(
-        instrument,
-        first["origin"],
-        float(first["last_close"]),
-        pd.DatetimeIndex(rows["target_session"]),
-        rows["estimated"].to_numpy(dtype=bool, copy=True),
-        tuple(float(level) for level in first["levels"]),
-        np.stack(rows["values"].to_list()),
-        None if np.isnan(widening := widening_of(rows)).all() else widening,
-        not any(NO_MARKET in flags for flags in flags_of(rows)),
-    )
+def _condition(symbols: Sequence[str] | None, model_id: str | None) -> ds.Expression | None:
+    wanted = {"symbol": symbols, "model_id": None if model_id is None else [model_id]}
+    tests = [one_of(name, values, LEDGER_SCHEMA) for name, values in wanted.items() if values is not None]
+    return reduce(and_, tests) if tests else None

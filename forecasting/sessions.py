@@ -20,6 +20,9 @@ from forecasting.errors import DataError
 SETTLING = timedelta(minutes=60)
 """A bar is complete this long after its session's close."""
 
+HARDLY_CLOSED = frozenset({"24/7", "24/5", "CMES"})
+"""Calendars of markets in which a session opens when the one before it closes, or hardly later."""
+
 _FIRST, _LAST = "1990-01-01", "2035-12-31"
 # exchange_calendars 4.13 lists their movable holidays up to here and goes on without them
 _LISTED_UNTIL = {"XIDX": "2025-12-31", "XBKK": "2029-12-31", "XKLS": "2029-12-31"}
@@ -76,12 +79,12 @@ def calendar_of(symbol: str) -> str:
 def keeps_time_of(calendar: str, time_zone: str) -> bool:
     """Return whether clocks in a time zone agree with those of a calendar's exchange, in winter and in summer.
 
-    Markets that hardly close (24/7, 24/5, CMES) agree with every zone.
+    Markets that hardly close agree with every zone.
 
     >>> keeps_time_of("XTSE", "America/New_York"), keeps_time_of("XNYS", "Europe/Paris")
     (True, False)
     """
-    if calendar in {"24/7", "24/5", "CMES"}:
+    if calendar in HARDLY_CLOSED:
         return True
     days = pd.DatetimeIndex(["2024-01-15", "2024-07-15"])
     ours, theirs = (days.tz_localize(zone).tz_convert("UTC") for zone in (time_zone_of(calendar), time_zone))

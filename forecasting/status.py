@@ -38,7 +38,7 @@ def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
     A symbol that was asked for and of which nothing is stored has 0 bars.
     """
     store = PriceStore(workspace.prices)
-    origins = Ledger(workspace.ledger).read(columns=["symbol", "origin"]).groupby("symbol")["origin"].max()
+    origins = Ledger(workspace.ledger).last_origins()
     fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
     stored = {row["symbol"]: row for row in store.summary(gaps=True).to_dict("records")}
     instruments = store.instruments()

@@ -7,6 +7,8 @@ dividends only when they are read.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +184,26 @@ class PriceStore:
         until = self._journal.published().known_until
         return self._bars(symbols, until, since), self._events(symbols, until)
 
+    def told(
+        self,
+        table: str,
+        columns: Sequence[str],
+        symbols: Sequence[str] | None = None,
+        first: pd.Timestamp | None = None,
+        since: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Return all that sources ever told of `bars_1d` or `events`, corrections too, with the instant it was known.
+
+        Parameters
+        ----------
+        columns : beside `symbol`, `session` and `known_at`; as traded, NaN where a row was withdrawn
+        first : session from which on
+        since : UTC instant after which it was known
+        """
+        condition = _where(None if symbols is None else _listed(symbols), first, since)
+        until, columns = self._journal.published().known_until, [*BAR_KEY, *columns, KNOWN_AT.name]
+        return self._journal.rows(table, until, condition, columns)
+
     def quarantined(self, symbols: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the rows that broke a rule, with the rule's name."""
         return self._all("quarantine", symbols).sort_values([*BAR_KEY, "known_at"], ignore_index=True)
@@ -243,12 +265,8 @@ class PriceStore:
 
         All symbols for None; they are categories then.
         """
-        condition = None if symbols is None else _one_of(symbols)
-        if since is not None:
-            recent = ds.field("session") >= pa.scalar(since.date(), SESSION_TYPE)
-            condition = recent if condition is None else recent & condition
         columns, encoded = [*BAR_KEY, *columns, KNOWN_AT.name], ["symbol"] if symbols is None else []
-        return newest(self._journal.rows("bars_1d", until, condition, columns, encoded), BAR_KEY)
+        return newest(self._journal.rows("bars_1d", until, _where(symbols, since), columns, encoded), BAR_KEY)
 
     def _events(self, symbols: Sequence[str], until: pd.Timestamp, kind: str | None = None) -> pd.DataFrame:
         """Return the latest events, or those of a kind, without those that the source withdrew."""
@@ -310,6 +328,16 @@ def _listed(symbols: Sequence[str]) -> list[str]:
 
 def _one_of(symbols: Sequence[str]) -> ds.Expression:
     return one_of("symbol", symbols, SCHEMAS["bars_1d"])
+
+
+def _where(
+    symbols: Sequence[str] | None, first: pd.Timestamp | None = None, after: pd.Timestamp | None = None
+) -> ds.Expression | None:
+    """Return the condition that a row is of some symbols, from a session on, and was known after an instant."""
+    tests = [] if symbols is None else [_one_of(symbols)]
+    tests += [] if first is None else [ds.field("session") >= pa.scalar(first.date(), SESSION_TYPE)]
+    tests += [] if after is None else [ds.field(KNOWN_AT.name) > pa.scalar(after, KNOWN_AT.type)]
+    return reduce(and_, tests) if tests else None
 
 
 def _require(symbols: Sequence[str], known: Collection[str]) -> None:

@@ -1,87 +1,103 @@
-"""Delta tables: append rows, read them back, tidy their files. Who writes holds the workspace's lock."""
+"""Delta tables: append rows, replace them, read them back. Who writes holds the workspace's lock."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError
+from pyarrow.fs import LocalFileSystem
 
 from forecasting.errors import WorkspaceError
 
-_MOST_COMMITS = 8
-"""A table is tidied after this many commits: each is a file, which costs a reader about a millisecond."""
-
-_LARGE = 8
-"""A file that holds one part in so many of the table is left alone by most tidyings."""
-
 _ATTEMPTS = 3  # of a reader whose files were tidied away while it read
-# small row groups: those without the symbol wanted are skipped by their statistics
-_WRITER = WriterProperties(max_row_group_size=16_384)
+
+GROUP_ROWS = 16_384
+"""Rows of a row group: few, as those without the symbol wanted are skipped by their statistics."""
+
 _SETTINGS: dict[str, str | None] = {"delta.logRetentionDuration": "interval 7 days"}
 
 
-def append_rows(path: Path, rows: pd.DataFrame, schema: pa.Schema) -> None:
-    """Append a frame's rows to a table in one commit; the table is created with the first ones."""
-    # in one piece: Delta writes several in any order
-    table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False).combine_chunks()
-    with _writing(path):
-        write_deltalake(_uri(path), table, mode="append", writer_properties=_WRITER, configuration=_SETTINGS)
+def append_rows(
+    path: Path,
+    rows: pd.DataFrame | pa.Table,
+    schema: pa.Schema,
+    *,
+    group_rows: int = GROUP_ROWS,
+    part: str | None = None,
+) -> None:
+    """Append rows to a table in one commit; the table is created with the first ones.
+
+    Columns that an older table lacks are added to it, empty in the rows before.
+
+    Parameters
+    ----------
+    group_rows : rows of a row group
+    part : text column whose values have their rows in files apart; the same with every append
+    """
+    with writing_table(path):
+        write_deltalake(
+            table_uri(path),
+            _in_one_piece(rows, schema),
+            mode="append",
+            schema_mode="merge",
+            partition_by=part,
+            writer_properties=parquet_settings(group_rows),
+            configuration=_SETTINGS,
+        )
+
+
+def replace_rows(
+    path: Path, rows: pd.DataFrame, schema: pa.Schema, predicate: str, *, group_rows: int = GROUP_ROWS
+) -> None:
+    """Put rows in the place of those that meet a predicate in SQL, which they meet too; readers see both at once."""
+    with writing_table(path):
+        if not len(rows):
+            DeltaTable(table_uri(path)).delete(predicate, writer_properties=parquet_settings(group_rows))
+            return
+        write_deltalake(
+            table_uri(path),
+            _in_one_piece(rows, schema),
+            mode="overwrite",
+            predicate=predicate,
+            writer_properties=parquet_settings(group_rows),
+        )
+
+
+def _in_one_piece(rows: pd.DataFrame | pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return rows as one Arrow batch; of several, Delta writes any first."""
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    return rows.select(schema.names).combine_chunks()
+
+
+def parquet_settings(group_rows: int) -> WriterProperties:
+    """Return how files are written."""
+    return WriterProperties(max_row_group_size=group_rows)
 
 
 def drop_later_rows(path: Path, instant: str, last: pd.Timestamp) -> None:
     """Delete the rows of a table whose column `instant` is after `last`."""
     if _has_commits(path):
-        with _writing(path):
-            DeltaTable(_uri(path)).delete(f"{instant} > {_literal(last)}", writer_properties=_WRITER)
-
-
-def tidy(path: Path, order: str, instant: str) -> None:
-    """Merge a table's small files after several commits, sorted by the column `order`; its rows stay the same.
-
-    Appended rows become one file beside the large ones before them; once they are a fair part of the
-    table, it is written anew. Replaced files are deleted by the tidying after the next one: who opened
-    them meanwhile can read on.
-
-    Parameters
-    ----------
-    instant : column that rises from one append to the next
-    """
-    if _commits_since_checkpoint(path) < _MOST_COMMITS:
-        return
-    with _writing(path):
-        table = DeltaTable(_uri(path))
-        table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
-        files = pa.table(table.get_add_actions(flatten=True)).to_pandas()
-        large = files["size_bytes"].sum() / _LARGE
-        # Delta cuts the instants of its statistics off to milliseconds
-        begin = files[f"max.{instant}"][files["size_bytes"] >= large].max() + pd.Timedelta(milliseconds=1)
-        appended = files[files[f"min.{instant}"] >= begin]
-        if pd.isna(begin) or appended["size_bytes"].sum() >= large:
-            table.optimize.z_order([order], writer_properties=_WRITER)
-        elif len(appended):
-            rows = ds.dataset([str(path / name) for name in appended["path"]], format="parquet").to_table()
-            write_deltalake(
-                table,
-                rows.sort_by([(order, "ascending")]),
-                mode="overwrite",
-                predicate=f"{instant} >= {_literal(begin)}",
-                writer_properties=_WRITER,
+        with writing_table(path):
+            DeltaTable(table_uri(path)).delete(
+                f"{instant} > {as_sql(last)}", writer_properties=parquet_settings(GROUP_ROWS)
             )
-        table.create_checkpoint()
-        table.cleanup_metadata()
 
 
-def _literal(instant: pd.Timestamp) -> str:
-    return f"arrow_cast('{instant.tz_convert(None).isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+def as_sql(value: Any) -> str:
+    """Return an integer or an instant as SQL."""
+    if not isinstance(value, pd.Timestamp):
+        return str(int(value))
+    return f"arrow_cast('{value.tz_convert(None).isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
 
-def _uri(path: Path) -> str:
+def table_uri(path: Path) -> str:
     """Return a path as Delta takes it, whatever characters it holds."""
     if re.search("%[0-9A-Fa-f]{2}", str(path.absolute())):  # it would be decoded twice
         raise WorkspaceError(f"table {path}: a folder's name may not hold % and two digits; next: another --workspace")
@@ -100,6 +116,7 @@ def read_table(
     condition: ds.Expression | None = None,
     columns: Sequence[str] | None = None,
     encoded: Sequence[str] = (),
+    ranged: Sequence[str] = (),
 ) -> pa.Table:
     """Return a table's rows that meet a condition. A table that does not exist is empty.
 
@@ -107,6 +124,8 @@ def read_table(
     ----------
     encoded : text columns to return as dictionaries, in a third of the time; a condition on one of them
         takes longer
+    ranged : columns of integers, dates or short texts in the condition, by whose range in each file files are left
+        unread
 
     Raises
     ------
@@ -122,9 +141,7 @@ def read_table(
             if not _has_commits(path):
                 break
             try:
-                added = pa.table(DeltaTable(_uri(path)).get_add_actions())["path"].to_pylist()
-                files = [str(path / name) for name in added]
-                return ds.dataset(files, schema, format=options).to_table(columns=names, filter=condition)
+                return _dataset(path, schema, options, ranged).to_table(columns=names, filter=condition)
             except (OSError, DeltaError):
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -134,6 +151,23 @@ def read_table(
             f"table {path} cannot be read ({_plain(error)}); next: restore it from a copy, or choose another folder "
             "with --workspace"
         ) from error
+
+
+def _dataset(path: Path, schema: pa.Schema, options: ds.FileFormat, ranged: Sequence[str]) -> ds.Dataset:
+    added = pa.table(DeltaTable(table_uri(path)).get_add_actions(flatten=bool(ranged)))
+    files = [str(path / name) for name in added["path"].to_pylist()]
+    if not ranged:
+        return ds.dataset(files, schema, format=options)
+    ranges = {name: (added[f"min.{name}"].to_pylist(), added[f"max.{name}"].to_pylist()) for name in ranged}
+    place = LocalFileSystem()
+    fragments = []
+    for i, file in enumerate(files):
+        holds = ds.scalar(True)
+        for name, (lowest, highest) in ranges.items():
+            if lowest[i] is not None and highest[i] is not None:
+                holds = holds & (ds.field(name) >= lowest[i]) & (ds.field(name) <= highest[i])
+        fragments.append(options.make_fragment(file, place, holds))
+    return ds.FileSystemDataset(fragments, schema, options, place)
 
 
 def read_rows(
@@ -170,20 +204,9 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     return table.cast(pa.schema(dates)).to_pandas(split_blocks=True, self_destruct=True)  # without a second copy
 
 
-def _commits_since_checkpoint(path: Path) -> int:
-    """Return how many commits a reader goes through, counted up to `_MOST_COMMITS`."""
-    log = path / "_delta_log"
-    try:
-        last = int(json.loads((log / "_last_checkpoint").read_text())["version"])
-    except FileNotFoundError:
-        last = -1
-    except (ValueError, KeyError):  # cut short; a tidying writes it anew
-        return _MOST_COMMITS
-    return next((n for n in range(_MOST_COMMITS) if not (log / f"{last + 1 + n:020d}.json").exists()), _MOST_COMMITS)
-
-
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing_table(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a table is written into a `WorkspaceError`."""
     try:
         yield
     except (OSError, DeltaError) as error:

@@ -112,6 +112,7 @@ class Workspace:
             raise WorkspaceError(f"workspace {self.root} is a file: a workspace is a folder; next: --workspace FOLDER")
         self.prices = self.root / "prices"
         self.ledger = self.root / "ledger"
+        self.scores = self.root / "scores"
         self.models = self.root / "models"
         self.training = self.root / "training"
         self.backtests = self.root / "backtests"

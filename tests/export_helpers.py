@@ -7,23 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from helpers import no_quarantine, normal_forecast, random_walk, utc
+from helpers import random_walk, utc
 from hypothesis import strategies as st
+from ledger_helpers import Evenings
 
-from forecasting.bars import normalize_bars
 from forecasting.config import LEVELS, BacktestConfig, Recipe
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.report import BacktestReport, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
-from forecasting.events import no_events
 from forecasting.exports.publishing import export_issued
+from forecasting.exports.schemas import schemas
 from forecasting.exports.validation import FileCheck, check_file
 from forecasting.forecasts import FLAGS, REPORT_LIKELY, WIDER, Forecast, mean_of_exp, prob_above_zero
-from forecasting.ledger import Ledger
 from forecasting.registry import Registry
-from forecasting.store import PriceStore
+from forecasting.scoring import SCORES_SCHEMA
 from forecasting.universe import make_universe
 from forecasting.workspace import Workspace
 
@@ -146,6 +145,33 @@ def score_rows() -> pd.DataFrame:
     return table
 
 
+def issued_scores() -> pd.DataFrame:
+    """Return the scores of two records of the ledger under both views, as they are stored."""
+    facts = {"model_id": "m1", "mode": "live", "symbol": "AAA", "origin": pd.Timestamp("2018-12-31")}
+    one = pd.DataFrame({**facts, "sequence": [1, 2], "horizon": [1, 2]})
+    one["target_session"] = pd.to_datetime(["2019-01-02", "2019-01-03"])
+    outcomes = {"outcome": [-0.02, 0.01], "known_at": utc("2019-01-04 02:00")}
+    scores = {"crps": 0.01, "crps_random_walk": [0.02, np.nan], "pit_bin": [2, 7], "brier": [0.25, 0.16]}
+    hits = {"hit_50": [False, None], "hit_80": [True, None], "hit_90": [True, None], "hit_95": [True, True]}
+    one = one.assign(**outcomes, **scores, **hits)
+    both = pd.concat([one.assign(view=view) for view in ("first", "now")], ignore_index=True)
+    return both[SCORES_SCHEMA.names]
+
+
+def track_record() -> pd.DataFrame:
+    """Return a track record of one model, too short at the second horizon for intervals."""
+    schema = next(s for s in schemas() if s.name == "track-record-1")
+    key = {"mode": "live", "view": "first", "model_id": ["all", "m1"] * 2, "horizon": [1, 1, 20, 20]}
+    counts = {"forecasts": 50, "sessions": 25, "needed": [20, 20, 80, 80], "compared": 50, "crps": 0.01, "brier": 0.25}
+    days = {"first": pd.Timestamp("2018-11-26"), "last": pd.Timestamp("2018-12-31")}
+    table = pd.DataFrame({**key, **counts, **days, "crps_random_walk": 0.0101, "skill": 0.0099})
+    ends = {c: 0.01 * i for i, c in enumerate(c for c in schema.columns if c.startswith(("low", "high")))}
+    shares = {c: 0.8 for c in schema.columns if c.startswith("coverage")}
+    table = table.assign(**shares, **ends, p=0.03)[schema.columns]
+    table.loc[table["horizon"] == 20, [*ends, "p"]] = np.nan
+    return table
+
+
 def saved_backtest(folder: Path) -> BacktestReport:
     """Save a quick backtest of two random walks in two symbols."""
     series = {symbol: random_walk(symbol, bars=300, seed=i) for i, symbol in enumerate(("AAA", "BBB"))}
@@ -157,14 +183,10 @@ def saved_backtest(folder: Path) -> BacktestReport:
 
 
 def small_workspace(root: Path) -> Workspace:
-    """Fill a workspace with two symbols' prices and forecasts, and a backtest, without training anything."""
-    workspace, now = Workspace(root), utc("2018-12-31 22:00")
-    series = [random_walk(symbol, bars=5) for symbol in ("AAA", "BBB")]
-    bars = pd.concat([normalize_bars(s.bars.reset_index().assign(symbol=s.symbol)) for s in series])
-    PriceStore(workspace.prices).append([s.instrument for s in series], bars, no_events(), no_quarantine(), now)
-    forecasts = [normal_forecast(s.symbol, horizon=5, last_close=s.bars["close"].iloc[-1]) for s in series]
-    Ledger(workspace.ledger).issue(forecasts, "m1", now, now)
-    Registry(workspace.models).promote(make_universe(["AAA", "BBB"]), "m1", now, "the first")
+    """Fill a workspace with prices, forecasts and scores of six evenings, and a backtest, without training anything."""
+    workspace = Workspace(root)
+    Evenings(workspace, days=6).pass_by(0, 6, horizon=5)
+    Registry(workspace.models).promote(make_universe(["AAA", "BBB"]), "m1", utc("2018-12-31 22:00"), "the first")
     saved_backtest(workspace.backtests)
     export_issued(workspace)
     return workspace

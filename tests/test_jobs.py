@@ -1,12 +1,14 @@
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
-from helpers import flat_bars, no_quarantine, utc
+from helpers import flat_bars, no_quarantine, sessions_until, utc
 
 from forecasting import bars, instruments, steps
 from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import BundleError, DataError, FetchError, ModelError
+from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.report import find_report
 from forecasting.events import no_events
 from forecasting.exports.publishing import export_issued
@@ -123,6 +125,57 @@ def test_a_forecast_is_live_only_if_it_is_issued_before_the_session_opens_not_if
     rows = Ledger(workspace.ledger).read()
     assert rows["mode"].tolist() == ["replay", "live", "live", "live", "live"]
     assert set(rows["as_of"]) == {utc("2019-01-02 14:31")}
+
+
+def test_the_random_walk_from_the_same_bars_stands_beside_each_forecast(with_newcomer):
+    train_model(with_newcomer, make_universe(["SYN1"]), SMALL, clock=clock)
+    report = issue_forecasts(with_newcomer, ["SYN1"], clock=clock)
+    series = PriceStore(with_newcomer.prices).read(["SYN1"])["SYN1"]
+    walk = RandomWalk("ewma", 5).roll({"SYN1": series}, series.sessions[-1])["SYN1"].latest()
+    assert walk.origin == report.forecasts["SYN1"].origin
+    rows = Ledger(with_newcomer.ledger).read()
+    assert np.stack(rows["random_walk"]) == pytest.approx(walk.values, rel=1e-12)
+    assert report.head == Ledger(with_newcomer.ledger).head()
+    assert report.head.rows == Ledger(with_newcomer.ledger).verify() == 5
+
+
+def test_a_random_walk_reads_nothing_from_before_a_void_session(workspace):
+    add_bars(workspace, "SYN1", "2014-01-02")
+    store, days = PriceStore(workspace.prices), sessions_until("2018-12-31", 101)
+    bad = flat_bars("SYN1", days[:1], [-1.0]).assign(rule="not_positive")
+    withdrawn = flat_bars("SYN1", days[:1], [np.nan])
+    store.append([store.instruments()["SYN1"]], withdrawn, no_events(), bad, NOW + pd.Timedelta(days=1))
+    recipe = replace(SMALL, network=replace(SMALL.network, cell="none"), training=replace(SMALL.training, window=40))
+    recipe = replace(recipe, training=replace(recipe.training, burn_in=20), calibration=CalibrationConfig(sessions=10))
+    train_model(workspace, make_universe(["SYN1"]), recipe, clock=clock)
+    issue_forecasts(workspace, clock=clock)
+    assert len(store.read()["SYN1"].parts()[-1]) == 100  # fewer than a random walk needs
+    assert Ledger(workspace.ledger).read()["random_walk"].isna().all()
+
+
+def test_where_live_is_asked_for_what_is_late_is_refused_by_name(workspace, monkeypatch):
+    add_bars(workspace, "SYN1", "2014-01-02")
+    train_model(workspace, make_universe(["SYN1"]), SMALL, clock=clock)
+    with pytest.raises(DataError, match=r"SYN1 cannot be forecast live: the history of synthetic is fixed .*; next:"):
+        issue_forecasts(workspace, clock=clock, live_only=True)
+    monkeypatch.setattr(instruments, "EMBEDDED_SOURCES", ())  # as if the source were live
+    opened = "SYN1 cannot be forecast live: the session of 2019-01-02 opened at 2019-01-02 14:30 UTC; next:"
+    with pytest.raises(DataError, match=opened):
+        issue_forecasts(workspace, clock=lambda: utc("2019-01-02 14:30"), live_only=True)
+    assert Ledger(workspace.ledger).head().rows == 0
+    report = issue_forecasts(workspace, clock=lambda: utc("2019-01-02 14:29"), live_only=True)
+    assert (report.rows, report.failures) == (5, {})
+    assert set(Ledger(workspace.ledger).read()["mode"]) == {"live"}
+
+
+def test_a_forecast_from_old_prices_is_flagged_in_the_ledger(with_newcomer, monkeypatch):
+    train_model(with_newcomer, make_universe(["SYN1", "SYN2"]), SMALL, clock=clock)
+    monkeypatch.setattr(instruments, "EMBEDDED_SOURCES", ())
+    report = issue_forecasts(with_newcomer, ["SYN1"], clock=lambda: utc("2019-01-04 12:00"))
+    assert list(report.stale) == ["SYN1"]
+    rows = Ledger(with_newcomer.ledger).read()
+    assert all("stale" in flags for flags in rows["flags"])
+    assert rows["mode"].tolist() == ["replay", "replay", "live", "live", "live"]
 
 
 def test_a_stored_symbol_that_cannot_be_refreshed_takes_part_with_what_is_stored(workspace, monkeypatch):

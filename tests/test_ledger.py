@@ -2,15 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from helpers import normal_forecast, utc
+from ledger_helpers import KNOWN, killed, write_old_ledger
 
+from forecasting.chain import NO_RECORDS, Head, extend_chain
 from forecasting.errors import DataError
-from forecasting.ledger import Ledger, forecast_of
+from forecasting.instruments import Instrument
+from forecasting.ledger import Ledger
+from forecasting.ledger_rows import forecast_of
 
 BEFORE_OPEN = utc("2019-01-02 14:29:59")  # New York opens at 14:30 UTC
-KNOWN = utc("2018-12-31 22:00")
 
 
 @pytest.fixture
@@ -55,22 +59,6 @@ def test_issuing_nothing_is_allowed(ledger, tmp_path):
     issue(ledger)
     assert ledger.issue([], "m1", BEFORE_OPEN, KNOWN) == 0
     assert ledger.read(symbols=[]).empty
-
-
-def test_a_row_is_live_until_its_own_target_session_opens(ledger):
-    issue(ledger, normal_forecast("AAA"), now=BEFORE_OPEN)
-    issue(ledger, normal_forecast("BBB"), now=BEFORE_OPEN + pd.Timedelta(seconds=1))
-    assert ledger.read(["AAA"])["mode"].tolist() == ["live", "live", "live"]
-    assert ledger.read(["BBB"])["mode"].tolist() == ["replay", "live", "live"]
-    assert ledger.read(["BBB"])["as_of"].tolist() == [BEFORE_OPEN + pd.Timedelta(seconds=1)] * 3
-
-
-@pytest.mark.parametrize("source", ["sample", "synthetic"])
-def test_an_embedded_source_is_always_replay_as_of_the_origins_close(ledger, source):
-    issue(ledger, normal_forecast("^GSPC", origin="2018-12-24", source=source), now=utc("2018-12-24 20:00"))
-    rows = ledger.read()
-    assert set(rows["mode"]) == {"replay"}
-    assert set(rows["as_of"]) == {utc("2018-12-24 18:00")}  # the early close of Christmas Eve
 
 
 def test_the_newest_origin_and_of_it_the_model_that_issued_last_is_the_latest(ledger):
@@ -159,32 +147,160 @@ def test_a_record_exchanged_for_another_valid_one_breaks_the_chain_after_it(ledg
 
 
 @pytest.mark.parametrize("missing", [1, 2])
-def test_a_missing_record_is_found(ledger, tmp_path, missing):
+def test_a_missing_record_is_named(ledger, tmp_path, missing):
     issue(ledger)
     DeltaTable(str(tmp_path / "ledger")).delete(f"sequence = {missing}")
-    with pytest.raises(DataError, match=f"record {missing} is missing or stands twice"):
+    with pytest.raises(DataError, match=rf"record {missing} is missing; after it comes record {missing + 1} \(AAA, "):
         ledger.verify()
 
 
-def test_a_record_that_stands_twice_is_found(ledger, tmp_path):
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_records_cut_off_the_end_are_named_and_nothing_is_issued_after_them(ledger, tmp_path, left):
+    issue(ledger)
+    DeltaTable(str(tmp_path / "ledger")).delete(f"sequence > {left}")
+    with pytest.raises(DataError, match=f"record {left + 1} is missing, and all up to 3; next: restore"):
+        ledger.verify()
+    with pytest.raises(DataError, match="record 3 should be its last one issued before, .* is missing; next: restore"):
+        issue(ledger, normal_forecast("BBB"))
+    assert len(ledger.read()) == left
+
+
+def test_a_record_that_stands_twice_is_named(ledger, tmp_path):
     issue(ledger)
     table = DeltaTable(str(tmp_path / "ledger")).to_pyarrow_table().sort_by("sequence")
     write_deltalake(str(tmp_path / "ledger"), table.slice(1, 1), mode="append")
-    with pytest.raises(DataError, match="record 3 is missing or stands twice"):
+    with pytest.raises(DataError, match=r"record 2 \(AAA, origin 2018-12-31, horizon 2\) stands twice"):
         ledger.verify()
 
 
-def test_two_records_that_changed_places_are_found(ledger, tmp_path):
+def test_a_forecast_that_is_chained_twice_is_named(ledger, tmp_path, monkeypatch):
     issue(ledger)
+    monkeypatch.setattr(Ledger, "_present", lambda _self, _rows: set())
+    issue(ledger, normal_forecast(horizon=1))
+    with pytest.raises(DataError, match=r"record 4 \(AAA, .*, horizon 1\) stands twice: an earlier one is of the same"):
+        ledger.verify()
+
+
+def test_a_record_without_a_place_is_named(ledger, tmp_path):
+    issue(ledger)
+    table = DeltaTable(str(tmp_path / "ledger")).to_pyarrow_table().sort_by("sequence").slice(1, 1)
+    stray = table.set_column(0, "sequence", pa.array([None], pa.int64()))
+    write_deltalake(str(tmp_path / "ledger"), stray, mode="append")
+    with pytest.raises(DataError, match=r"record None \(AAA, .*, horizon 2\) has no place"):
+        ledger.verify()
+
+
+@pytest.mark.parametrize("with_their_hashes", [True, False])
+def test_records_that_changed_places_are_named(ledger, tmp_path, with_their_hashes):
+    issue(ledger, normal_forecast(), normal_forecast("BBB"))
 
     def swap(table):
         rows = table.to_pylist()
-        rows[1]["sequence"], rows[2]["sequence"] = 3, 2
+        rows[1]["sequence"], rows[4]["sequence"] = 5, 2
+        if not with_their_hashes:
+            rows[1]["hash"], rows[4]["hash"] = rows[4]["hash"], rows[1]["hash"]
         return type(table).from_pylist(rows, schema=table.schema)
 
     tampered(tmp_path, swap)
+    with pytest.raises(DataError, match=r"record 2 stands in the place of record 5 \(AAA, .*, horizon 2\)"):
+        ledger.verify()
+
+
+def forged(table):
+    """Return a ledger's table with the first forecast edited and all of the chain written anew."""
+    rows = table.drop_columns(["sequence", "hash"]).to_pylist()
+    rows[0]["expected"] = 1e6
+    return extend_chain(pa.Table.from_pylist(rows, table.drop_columns(["sequence", "hash"]).schema), NO_RECORDS)[0]
+
+
+def test_a_chain_that_was_written_anew_shows_by_its_head(ledger, tmp_path):
+    issue(ledger)
+    tampered(tmp_path, forged)
+    with pytest.raises(DataError, match="record 3 has another hash than when it was the last one"):
+        ledger.verify()
+    with pytest.raises(DataError, match="record 3 should be its last one issued before, .* is another; next: restore"):
+        issue(ledger, normal_forecast("BBB"))
+
+
+def test_a_head_that_was_forged_too_shows_to_who_has_an_earlier_report(ledger, tmp_path):
+    issue(ledger)
+    reported = ledger.head()
+    issue(ledger, normal_forecast("BBB"))
+    assert ledger.verify([reported]) == 6
+    tampered(tmp_path, forged)
+    (tmp_path / "ledger" / "_head.json").unlink()
+    assert ledger.verify() == 6
+    with pytest.raises(DataError, match="record 3 has another hash than when it was the last one"):
+        ledger.verify([reported])
+    with pytest.raises(DataError, match="record 7 is missing, and all up to 9"):
+        ledger.verify([Head(9, "0" * 64)])
+
+
+def test_a_run_killed_after_its_records_and_before_the_head_is_repaired_by_the_next(ledger, monkeypatch):
+    issue(ledger)
+    with monkeypatch.context() as patch:
+        patch.setattr("forecasting.ledger.write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            issue(ledger, normal_forecast("BBB"))
+    assert (ledger.verify(), ledger.head().rows) == (6, 6)  # readers see what was issued
+    assert issue(ledger, normal_forecast("BBB")) == 0
+    assert ledger._written_head() == ledger.head()
+    assert issue(ledger, normal_forecast("CCC")) == 3
+    assert ledger.verify() == 9
+
+
+def test_a_run_killed_before_its_records_leaves_the_ledger_as_it_was(ledger, monkeypatch):
+    issue(ledger)
+    with monkeypatch.context() as patch:
+        patch.setattr("forecasting.ledger.append_rows", killed)
+        with pytest.raises(KeyboardInterrupt):
+            issue(ledger, normal_forecast("BBB"))
+    assert ledger.verify() == 3
+    assert issue(ledger, normal_forecast("BBB")) == 3
+    assert ledger.verify() == 6
+
+
+def test_a_ledger_from_before_a_column_was_added_is_read_verified_and_appended_to(ledger, tmp_path):
+    write_old_ledger(tmp_path / "ledger", 4)
+    assert (ledger.verify(), ledger.head().rows) == (4, 4)
+    old = ledger.read()
+    assert old[["flags", "report_widening", "random_walk"]].isna().all(axis=None)
+    forecast = forecast_of(old, Instrument.from_symbol("AAA"))
+    assert (forecast.report_widening, forecast.has_market) == (None, True)
+    for k in range(12):  # the old rows and the new ones are merged into one file
+        walks = {"BBB": normal_forecast("BBB", sigma=0.02)}
+        assert ledger.issue([normal_forecast("BBB")], f"m{k}", BEFORE_OPEN, KNOWN, walks, {"BBB": ["stale"]}) == 3
+    assert len(DeltaTable(str(tmp_path / "ledger")).file_uris()) < 8
+    assert ledger.verify() == 40
+    pd.testing.assert_frame_equal(ledger.read(["AAA"]), old)
+    assert ledger.read(["BBB"])["random_walk"].notna().all()
+
+
+@pytest.mark.parametrize(("column", "value"), [("report_widening", 0.2), ("random_walk", [0.0] * 11), ("flags", None)])
+def test_a_null_that_was_filled_and_a_value_that_was_removed_are_found(ledger, tmp_path, column, value):
+    issue(ledger)
+
+    def edit(table):
+        rows = table.to_pylist()
+        rows[1][column] = value
+        return type(table).from_pylist(rows, schema=table.schema)
+
+    tampered(tmp_path, edit)
     with pytest.raises(DataError, match="record 2 .* was edited"):
         ledger.verify()
+
+
+def test_merging_files_leaves_the_chain_whole_and_settled_parts_alone(ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr("forecasting.ledger._SETTLED", 30_000)
+    files = []
+    for k in range(17):
+        issue(ledger, *(normal_forecast(symbol, horizon=20) for symbol in ("CCC", "AAA", "BBB")), model_id=f"m{k}")
+        files.append(set(DeltaTable(str(tmp_path / "ledger")).file_uris()))
+    assert [len(f) for f in files[:8]] == [1, 2, 3, 4, 5, 6, 7, len(files[7])]
+    assert files[7] <= files[16]
+    assert len(files[16]) < 17
+    assert ledger.verify() == 17 * 60
+    assert ledger.read(["AAA"])["sequence"].tolist() == [60 * k + 20 + h for k in range(17) for h in range(1, 21)]
 
 
 def test_compaction_and_vacuum_leave_the_chain_whole(ledger, tmp_path):

@@ -1,16 +1,17 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from forecasting import tables
 from forecasting.errors import WorkspaceError
-from forecasting.tables import append_rows, drop_later_rows, read_rows, tidy
+from forecasting.tables import append_rows, drop_later_rows, read_rows, read_table, replace_rows
+from forecasting.tidying import tidy
 
 SCHEMA = pa.schema(
     [("symbol", pa.string()), ("session", pa.date32()), ("value", pa.float64()), ("at", pa.timestamp("us", tz="UTC"))]
@@ -20,17 +21,6 @@ SCHEMA = pa.schema(
 def rows(*values: float, symbol: str = "AAA", at: str = "2019-01-07") -> pd.DataFrame:
     day = pd.Timestamp("2019-01-02")
     return pd.DataFrame({"symbol": symbol, "session": day, "value": list(values), "at": pd.Timestamp(at, tz="UTC")})
-
-
-def files(path: Path) -> int:
-    return len(list(path.glob("*.parquet")))
-
-
-def fill(path: Path, commits: int) -> None:
-    for k in range(commits):
-        at = pd.Timestamp("2019-02-01") + pd.Timedelta(days=k)
-        append_rows(path, rows(float(k), symbol=f"S{k % 3}", at=str(at)), SCHEMA)
-        tidy(path, "symbol", "at")
 
 
 def test_rows_come_back_as_they_went_in_with_dates_and_instants_in_microseconds(tmp_path):
@@ -47,37 +37,40 @@ def test_rows_are_chosen_by_value_and_columns_by_name(tmp_path):
     assert read_rows(tmp_path / "nowhere", SCHEMA).columns.tolist() == SCHEMA.names
 
 
+def test_a_file_without_the_values_wanted_is_left_unread(tmp_path):
+    append_rows(tmp_path / "t", rows(1.0, symbol="A"), SCHEMA)
+    (first,) = (tmp_path / "t").glob("*.parquet")
+    append_rows(tmp_path / "t", rows(2.0, symbol="B"), SCHEMA)
+    first.unlink()
+    wanted = ds.field("symbol") == "B"
+    assert read_table(tmp_path / "t", SCHEMA, wanted, ranged=["symbol", "session"])["value"].to_pylist() == [2.0]
+    with pytest.raises(WorkspaceError, match="t cannot be read"):
+        read_table(tmp_path / "t", SCHEMA, wanted)
+
+
+def test_a_column_that_an_older_table_lacks_is_added_and_empty_before(tmp_path):
+    older = pa.schema([field for field in SCHEMA if field.name != "value"])
+    append_rows(tmp_path / "t", rows(1.0, symbol="A"), older)
+    append_rows(tmp_path / "t", rows(2.0, symbol="B"), SCHEMA)
+    assert read_rows(tmp_path / "t", SCHEMA, {"symbol": ["A"]})["value"].isna().tolist() == [True]
+    assert read_rows(tmp_path / "t", SCHEMA, {"symbol": ["B"]})["value"].tolist() == [2.0]
+
+
+def test_rows_are_replaced_by_others_and_by_none(tmp_path):
+    append_rows(tmp_path / "t", rows(1.0, 2.0, 3.0), SCHEMA)
+    replace_rows(tmp_path / "t", rows(2.0, symbol="B"), SCHEMA, "value IN (2.0)")
+    back = read_rows(tmp_path / "t", SCHEMA)
+    assert dict(zip(back["value"], back["symbol"], strict=True)) == {1.0: "AAA", 2.0: "B", 3.0: "AAA"}
+    replace_rows(tmp_path / "t", rows(), SCHEMA, "value IN (2.0, 3.0)")
+    assert read_rows(tmp_path / "t", SCHEMA)["value"].tolist() == [1.0]
+
+
 def test_later_rows_are_dropped_and_earlier_ones_stay(tmp_path):
     append_rows(tmp_path / "t", rows(1.0, at="2019-01-07 22:00:00.000001"), SCHEMA)
     append_rows(tmp_path / "t", rows(2.0, at="2019-01-07 22:00:00.000002"), SCHEMA)
     drop_later_rows(tmp_path / "t", "at", pd.Timestamp("2019-01-07 22:00:00.000001", tz="UTC"))
     assert read_rows(tmp_path / "t", SCHEMA)["value"].tolist() == [1.0]
     drop_later_rows(tmp_path / "nowhere", "at", pd.Timestamp("2019-01-07", tz="UTC"))
-
-
-def test_tidying_keeps_every_row_and_bounds_the_files(tmp_path):
-    fill(tmp_path / "t", 50)
-    assert sorted(read_rows(tmp_path / "t", SCHEMA)["value"]) == [float(k) for k in range(50)]
-    assert files(tmp_path / "t") <= 20
-    assert len(DeltaTable(str(tmp_path / "t")).file_uris()) <= 8
-
-
-def test_a_large_file_is_left_alone_while_the_small_ones_become_one(tmp_path):
-    path = tmp_path / "t"
-    append_rows(path, rows(*range(200_000)), SCHEMA)
-    (large,) = DeltaTable(str(path)).file_uris()
-    fill(path, 20)
-    assert large in DeltaTable(str(path)).file_uris()
-    assert len(read_rows(path, SCHEMA)) == 200_020
-
-
-def test_who_opened_the_table_before_a_tidying_can_read_on(tmp_path):
-    path = tmp_path / "t"
-    fill(path, 7)
-    opened = DeltaTable(str(path)).file_uris()
-    fill(path, 1)
-    assert DeltaTable(str(path)).file_uris() != opened
-    assert all(Path(file).exists() for file in opened)
 
 
 DAMAGES = {
@@ -112,16 +105,6 @@ def test_a_damaged_log_is_an_error_too(tmp_path):
         read_rows(tmp_path / "t", SCHEMA)
 
 
-def test_tidying_keeps_rows_whose_instants_differ_by_less_than_statistics_tell(tmp_path):
-    # Delta's statistics cut instants off to milliseconds
-    path = tmp_path / "t"
-    append_rows(path, rows(*range(5000), at="2019-01-07 22:00:00.123456"), SCHEMA)
-    for k in range(30):
-        append_rows(path, rows(float(k), at=f"2019-01-07 22:00:00.{123457 + 300 * k}"), SCHEMA)
-        tidy(path, "symbol", "at")
-        assert len(read_rows(path, SCHEMA)) == 5001 + k
-
-
 @pytest.mark.parametrize("name", ["a b", "ümläut", "a#b?c", "s3:x", "a'b;c", "€ 100%"])
 def test_a_folder_may_have_any_name(tmp_path, name):
     path = tmp_path / name / "t"
@@ -145,15 +128,6 @@ def test_a_table_whose_first_writer_was_killed_is_empty_and_takes_rows(tmp_path)
     drop_later_rows(tmp_path / "t", "at", pd.Timestamp("2019-01-09", tz="UTC"))
     append_rows(tmp_path / "t", rows(1.0), SCHEMA)
     assert read_rows(tmp_path / "t", SCHEMA)["value"].tolist() == [1.0]
-
-
-@pytest.mark.parametrize("content", ["", "{}", "{"])
-def test_a_pointer_cut_short_is_written_anew(tmp_path, content):
-    path = tmp_path / "t"
-    fill(path, 9)
-    (path / "_delta_log" / "_last_checkpoint").write_text(content)
-    fill(path, 9)
-    assert len(read_rows(path, SCHEMA)) == 18
 
 
 def test_a_reader_tries_again_where_the_files_it_saw_were_tidied_away(tmp_path, monkeypatch):

@@ -54,7 +54,8 @@ def _environment(home):
 
 def test_the_wheel_carries_screens_settings_and_universes_inside_the_package_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for path in ("_app/main.py", "_app/views/forecast.py", "_app/.streamlit/config.toml", "_universes/us20.csv"):
+    screens = ("_app/main.py", "_app/views/forecast.py", "_app/.streamlit/config.toml")
+    for path in (*screens, "_universes/us20.csv", "schemas/prices-1.schema.json"):
         assert f"forecasting/{path}" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"forecasting"}
     assert not any("__pycache__" in name for name in names)

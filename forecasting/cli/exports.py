@@ -37,8 +37,8 @@ def export(
 ) -> None:
     """Write forecasts, scores, a backtest or prices as CSV.
 
-    Forecasts long and wide: the newest that a model has issued. Prices of all symbols, or of those named. The JSON
-    Schema of each file is put beside it.
+    Forecasts long and wide: the newest that a model has issued. Scores with the track record they make. Prices of all
+    symbols, or of those named. The JSON Schema of each file is put beside it.
     """
     given = {"symbols": symbols, "--model": model, "--origin": origin, "--backtest": backtest, "--basis": basis}
     with reported_errors(as_json, verbose, workspace):
@@ -54,6 +54,8 @@ def export(
 
         if what == "forecasts":
             files = publishing.export_issued(place, model, to, day)
+        elif what == "scores":
+            files = publishing.export_scores(place, model, to)
         elif what == "backtests":
             files = publishing.export_backtest(place, backtest, to)
         else:

@@ -9,6 +9,7 @@ from forecasting.cli.console import exit_if_partly, reported_errors, show_json
 from forecasting.cli.inputs import choose_universe, open_workspace
 from forecasting.cli.options import (
     JsonOption,
+    Live,
     ModelOption,
     Symbols,
     Verbose,
@@ -19,6 +20,7 @@ from forecasting.cli.options import (
 def forecast(
     symbols: Symbols = None,
     model: ModelOption = None,
+    live: Live = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
@@ -31,7 +33,7 @@ def forecast(
         place, chosen = open_workspace(workspace), choose_universe(symbols, None)
         from forecasting.jobs import issue_forecasts
 
-        report = issue_forecasts(place, chosen.symbols if chosen else (), model)
+        report = issue_forecasts(place, chosen.symbols if chosen else (), model, live_only=live)
         from forecasting.cli import render, values
 
         if as_json:

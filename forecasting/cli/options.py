@@ -72,6 +72,10 @@ UniverseName = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option(help="Why; is kept in the registry.", show_default=False)]
+Live = Annotated[
+    bool,
+    typer.Option("--live", help="Refuse forecasts whose next session has opened, rather than mark them as replay."),
+]
 Full = Annotated[
     bool, typer.Option("--full", help="Ask for whole histories again, to find corrections of the distant past.")
 ]

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from forecasting.candidates import TrainingReport
+from forecasting.chain import Head
 from forecasting.cli.console import typed
 from forecasting.config import report_horizons
 from forecasting.currencies import currency_text
@@ -23,10 +24,13 @@ from forecasting.forecasts import REPORT_LIKELY, Forecast, explain_flags
 from forecasting.ingestion.quality import QualityReport
 from forecasting.instruments import EMBEDDED_SOURCES
 from forecasting.jobs import RunReport
+from forecasting.scoring import ScoreReport
 from forecasting.steps import FetchReport, ForecastReport
+from forecasting.track_record import ALL_MODELS
 
 _BASIS_POINTS = 1e4
 _MOST_FINDINGS = 10  # shown of a symbol
+_MOST_MODELS = 3  # of which the track record is printed
 _MOST_SYMBOLS = 10  # named of those in one currency
 _MARKS = {REPORT_LIKELY: "+"}  # of a session with a flag; other flags are of all sessions
 
@@ -143,6 +147,7 @@ def show_issue(report: ForecastReport) -> None:
     """Print what was issued and where it was written."""
     show_forecasts(report.forecasts)
     _print(f"{report.rows} new rows in the ledger by model {report.model_id}")
+    _print_unbroken(f"ledger head {report.head}")
     _show_named("left out", report.failures)
     _show_named("stale", report.stale)
     show_files(report.files)
@@ -173,6 +178,53 @@ def show_models(rows: Sequence[Mapping[str, Any]], workspace: Path | None) -> No
             _print_unbroken(f"  {row['model_id']}  {row['state']}  ({recipe})")
             if row["damaged"] or row["reason"]:
                 _print(Padding(row["damaged"] or row["reason"], (0, 0, 0, 4)))
+
+
+def show_scores(report: ScoreReport, record: pd.DataFrame, view: str) -> None:
+    """Print what was scored, and the track record by model and horizon, live and replay apart."""
+    restated = f", {_count(report.restated, 'score')} changed with their prices" if report.restated else ""
+    _print(f"{_count(report.matured, 'forecast')} matured since the last time{restated}")
+    known = {"first": "first known", "now": "known now"}[view]
+    _print(f"track record by prices as {known}" if len(record) else "no forecast has matured yet")
+    for mode, of_mode in record.groupby("mode", sort=False):
+        by_model = dict(list(of_mode.groupby("model_id")))
+        pooled = by_model.pop(ALL_MODELS)
+        models = sorted(by_model, key=lambda model_id: by_model[model_id]["first"].max(), reverse=True)
+        shown = {f"model {model_id}": by_model[model_id] for model_id in models[:_MOST_MODELS]}
+        for name, rows in (shown if len(models) == 1 else {"all models": pooled, **shown}).items():
+            span = f"origins {rows['first'].min():%Y-%m-%d} to {rows['last'].max():%Y-%m-%d}"
+            _print("", f"{str(mode).capitalize()}, {name}: {span}", "", _record_table(rows))
+        if (more := len(models) - _MOST_MODELS) > 0:
+            _print("", f"and {_count(more, 'earlier model')}; --model ID shows one, --json all")
+    if len(record):
+        _print(
+            "\nGain: CRPS below that of the random walk issued with the forecasts. 80%, 90%: the share of outcomes "
+            "inside these intervals. In brackets: 90% intervals, from 20 origins on and four times as many as sessions ahead."
+        )
+    _show_named("no prices", dict.fromkeys(report.unpriced, "in the ledger, not in the store; not scored"))
+    _print_unbroken(f"ledger head {report.head}")
+
+
+def _record_table(rows: pd.DataFrame) -> Table:
+    def with_interval(row: dict[str, Any], name: str, suffix: str, style: str) -> str:
+        low, high = row[f"low{suffix}"], row[f"high{suffix}"]
+        interval = "too few" if pd.isna(low) else f"{low:{style}}, {high:{style}}"
+        return "" if pd.isna(row[name]) else f"{row[name]:{style}} [{interval}]"
+
+    table = _table(["ahead", "origins", "gain", "p", "80%", "90%"])
+    for row in rows.to_dict("records"):
+        table.add_row(
+            *(str(row[name]) for name in ("horizon", "sessions")),
+            with_interval(row, "skill", "", "+.1%"),
+            "" if pd.isna(row["p"]) else f"{row['p']:.3f}",
+            *(with_interval(row, f"coverage_{percent}", f"_{percent}", ".0%") for percent in (80, 90)),
+        )
+    return table
+
+
+def show_verified(head: Head) -> None:
+    """Print that the ledger is whole, and its head."""
+    _print_unbroken(f"{_count(head.rows, 'record')}, each as it was issued", f"ledger head {head}")
 
 
 def show_run(report: RunReport, workspace: Path | None) -> None:

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from forecasting.candidates import TrainingReport
+from forecasting.chain import Head
 from forecasting.evaluation.audit.leakage import AuditReport, Leak
 from forecasting.evaluation.report import BacktestReport
 from forecasting.exports.validation import FileCheck
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
 from forecasting.jobs import RunReport
+from forecasting.scoring import ScoreReport
 from forecasting.steps import FetchReport, ForecastReport
 
 
@@ -105,9 +107,27 @@ def issue_values(report: ForecastReport) -> dict[str, Any]:
         "model_id": report.model_id,
         "forecasts": {symbol: forecast_values(f) for symbol, f in report.forecasts.items()},
         "ledger_rows": report.rows,
+        "ledger_head": head_values(report.head),
         "files": [str(path) for path in report.files],
         "failures": dict(report.failures),
         "stale": dict(report.stale),
+    }
+
+
+def head_values(head: Head) -> dict[str, Any]:
+    """Return the ledger's head as JSON values."""
+    return head._asdict()
+
+
+def score_values(report: ScoreReport, record: pd.DataFrame) -> dict[str, Any]:
+    """Return what was scored, and the track record, as JSON values."""
+    days = {end: record[end].astype("datetime64[us]").dt.strftime("%Y-%m-%d") for end in ("first", "last")}
+    return {
+        "matured": report.matured,
+        "restated": report.restated,
+        "unpriced": list(report.unpriced),
+        "ledger_head": head_values(report.head),
+        "record": record.assign(**days).to_dict("records"),
     }
 
 

@@ -5,7 +5,7 @@ Heavy packages are imported inside the verbs, so that help answers at once.
 
 import typer
 
-from forecasting.cli import evaluation, evenings, exports, forecasts, models, prices
+from forecasting.cli import evaluation, evenings, exports, forecasts, ledger, models, prices
 
 app = typer.Typer(
     name="tickercast",
@@ -28,9 +28,11 @@ for _verb, _example in (
     (forecasts.forecast, "tickercast forecast AAPL"),
     (exports.export, "tickercast export --to ~/forecasts"),
     (exports.validate, "tickercast validate latest.csv"),
+    (ledger.score, "tickercast score --view now"),
     (evenings.schedule, "tickercast schedule --universe us20"),
     (prices.status, "tickercast status --json"),
     (forecasts.dashboard, "tickercast dashboard --port 8502"),
 ):
     app.command(epilog=f"Example: {_example}")(_verb)
 app.add_typer(models.models, name="models")
+app.add_typer(ledger.app, name="ledger")

@@ -18,7 +18,7 @@ from forecasting.evaluation.boosting import BoostedQuantiles
 from forecasting.evaluation.calibrated import Calibrated
 from forecasting.evaluation.garch import Garch
 from forecasting.evaluation.har import HarQuantiles
-from forecasting.forecasts import Forecaster, RollingForecast
+from forecasting.forecasts import Forecast, Forecaster, RollingForecast
 from forecasting.model.forecaster import RNNForecaster
 
 _DECAY = 0.94  # RiskMetrics' daily decay of the squared return
@@ -60,14 +60,35 @@ class RandomWalk:
         """Return, by symbol, the forecasts from every origin at or after `first`."""
         return {symbol: self._roll(s, first) for symbol, s in series.items()}
 
-    def _roll(self, series: PriceSeries, first: pd.Timestamp) -> RollingForecast:
-        begin = int(series.sessions.searchsorted(first))
-        n = len(series) - begin
+    def latest(self, series: PriceSeries) -> Forecast:
+        """Return the forecast from the last bar: that of `roll`, in a fortieth of the time it takes for one origin.
+
+        Values are NaN at horizons of which there are fewer than a hundred past returns.
+        """
+        close, *pair = self._scaled(series)
+        log_close, scale = (x.to_numpy() for x in pair)
+        values = np.full((self.horizon, len(self.levels)), np.nan)
+        for h in range(1, self.horizon + 1):
+            past = ((log_close[h:] - log_close[:-h]) / scale[:-h])[-self.window :]
+            known = past[~np.isnan(past)]  # the first bar has no volatility
+            if len(known) >= _FEWEST:
+                values[h - 1] = np.quantile(known, self.levels) * scale[-1]
+        rolled = RollingForecast(series.instrument, series.sessions[-1:], close[-1:], self.levels, values[None])
+        return rolled.latest()
+
+    def _scaled(self, series: PriceSeries) -> tuple[np.ndarray, pd.Series, pd.Series]:
+        """Return the closes, their logarithms, and what past returns are divided by at each bar."""
         close = series.bars["close"].to_numpy(dtype="float64", copy=True)
         log_close = pd.Series(np.log(close))
         scale = pd.Series(1.0, index=log_close.index)
         if self.volatility == "ewma":
             scale = np.sqrt((log_close.diff() ** 2).ewm(alpha=1 - _DECAY).mean() + 1e-8)
+        return close, log_close, scale
+
+    def _roll(self, series: PriceSeries, first: pd.Timestamp) -> RollingForecast:
+        begin = int(series.sessions.searchsorted(first))
+        n = len(series) - begin
+        close, log_close, scale = self._scaled(series)
         values = np.empty((n, self.horizon, len(self.levels)))
         for h in range(1, self.horizon + 1):
             complete = log_close.diff(h) / scale.shift(h)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from forecasting.config import report_horizons
 from forecasting.errors import TooFewBars
@@ -16,7 +15,7 @@ from forecasting.evaluation.scores import COVERAGES, pit_histogram
 from forecasting.evaluation.significance import (
     adjust_p_values,
     diebold_mariano,
-    long_run_mean,
+    mean_and_reach,
     model_confidence_set,
     skill_interval,
 )
@@ -167,8 +166,7 @@ def _coverage(rows: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
         for horizon in horizons:
             ahead = rows[rows["horizon"] == horizon]
             covered = float(ahead[hit].mean())
-            _, error, freedom = long_run_mean(ahead.groupby("origin")[hit].mean().to_numpy(), horizon)
-            reach = error * stats.t.isf(0.05, freedom) if freedom else np.nan
+            _, reach = mean_and_reach(ahead.groupby("origin")[hit].mean().to_numpy(), horizon)
             table.append(
                 {
                     "interval": interval,

@@ -75,6 +75,18 @@ def long_run_mean(daily: np.ndarray, horizon: int) -> LongRunMean:
     return LongRunMean(float(d.mean()), float(np.sqrt(variance / n)), freedom)
 
 
+def mean_and_reach(daily: np.ndarray, horizon: int, coverage: float = 0.9) -> tuple[float, float]:
+    """Return the mean of a daily series and how far its confidence interval reaches to either side.
+
+    Parameters
+    ----------
+    daily, horizon : as for `long_run_mean`; without a standard error the reach is NaN
+    coverage : in (0, 1)
+    """
+    mean, standard_error, freedom = long_run_mean(daily, horizon)
+    return mean, standard_error * float(stats.t.isf((1 - coverage) / 2, freedom)) if freedom else nan
+
+
 def diebold_mariano(differences: np.ndarray, horizon: int) -> tuple[float, float]:
     """Test whether a series of score differences has mean zero, its errors overlapping by the horizon.
 

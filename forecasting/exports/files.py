@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -136,5 +137,6 @@ def drop_old_issues(folder: Path, newest: str) -> list[Path]:
         if stem != newest and (place >= KEPT_ISSUES or taken > KEPT_BYTES):
             dropped += paths
     for path in dropped:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # all is written; the next issue tries again
+            path.unlink()
     return dropped

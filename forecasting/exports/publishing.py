@@ -12,7 +12,9 @@ from forecasting.exports.files import export_forecasts, write_tables
 from forecasting.exports.histories import backtest_table, price_table
 from forecasting.ledger import Ledger
 from forecasting.registry import Registry
+from forecasting.scoring import Scores
 from forecasting.store import PriceStore
+from forecasting.track_record import make_track_record
 from forecasting.workspace import Workspace
 
 
@@ -55,6 +57,26 @@ def export_backtest(workspace: Workspace, backtest_id: str | None = None, folder
     report = find_backtest(workspace.backtests, backtest_id)
     with _place(workspace, folder) as place:
         return write_tables((backtest_table(report), [place / f"{report.backtest_id}.csv"]))
+
+
+def export_scores(workspace: Workspace, model_id: str | None = None, folder: Path | None = None) -> list[Path]:
+    """Write the scores of issued forecasts, and the track record they make.
+
+    Parameters
+    ----------
+    model_id : of this model alone
+
+    Raises
+    ------
+    DataError
+        None has been scored.
+    """
+    scores = Scores(workspace.scores).read(model_id=model_id)
+    if not len(scores):
+        of_model = f" of model {model_id}" if model_id else ""
+        raise DataError(f"no forecast{of_model} has been scored; next: tickercast score")
+    with _place(workspace, folder) as place:
+        return write_tables((scores, [place / "scores.csv"]), (make_track_record(scores), [place / "track-record.csv"]))
 
 
 def export_prices(

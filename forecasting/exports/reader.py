@@ -5,8 +5,9 @@ import csv
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,8 @@ _DAMAGES = (EOFError, OSError, zlib.error)
 _AS_WRITTEN = "next: the file as it was written"
 
 
-def open_file(path: Path) -> IO[bytes]:
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a CSV file, plain or by gzip.
 
     Raises
@@ -40,15 +42,19 @@ def open_file(path: Path) -> IO[bytes]:
     UsageError
         There is none, or it is a file of another kind.
     """
-    try:
-        with path.open("rb") as handle:
-            begin = handle.read(4)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}; next: check the path") from error
-    for magic, words in _OTHERS.items():
-        if begin.startswith(magic):
-            raise UsageError(f"{path} is {words}: an export is CSV in UTF-8; {_AS_WRITTEN}")
-    return gzip.open(path) if begin.startswith(_GZIP) else path.open("rb")  # type: ignore[return-value]
+    with ExitStack() as stack:
+        try:
+            handle = stack.enter_context(path.open("rb"))
+            begin = handle.peek(4)
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror or error}; next: check the path") from error
+        for magic, words in _OTHERS.items():
+            if begin.startswith(magic):
+                raise UsageError(f"{path} is {words}: an export is CSV in UTF-8; {_AS_WRITTEN}")
+        if begin.startswith(_GZIP):
+            yield cast("IO[bytes]", stack.enter_context(gzip.open(handle)))
+        else:
+            yield handle
 
 
 def read_header(path: Path, stream: IO[bytes]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from forecasting.forecasts import REPORT_LIKELY, WIDER, mean_of_exp, prob_above_
 _EXACT = 1e-9  # relative; two machines may differ in the last bits of an exponential
 _OF_A_BAR = 1e-6  # relative, as the store has it
 _SLOT = ["target", "output_type", "output_type_id"]
+_HITS = ["hit_50", "hit_80", "hit_90", "hit_95"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,7 @@ def broken_rules(schema: Schema, table: pd.DataFrame) -> Iterator[Broken]:
     table : cells as `read_cells` reads them, none of which breaks a rule of its own
     """
     yield Broken("one_row_per_key", np.flatnonzero(table.duplicated(schema.key)), schema.key[-1])
-    checks = {"forecasts-long-1": _long, "forecasts-wide-1": _wide, "prices-1": _prices, "backtest-1": _backtest}
-    yield from checks[schema.name](table)
+    yield from _CHECKS[schema.name](table)
 
 
 def _long(table: pd.DataFrame) -> Iterator[Broken]:
@@ -140,8 +141,38 @@ def _backtest(table: pd.DataFrame) -> Iterator[Broken]:
     horizons, first = _numbered(table, ["backtest_id", "horizon"])
     rows = table["rows"].to_numpy()
     yield Broken("same_rows", np.flatnonzero(rows != rows[first][horizons]), "rows")
-    crossed = table["network_skill_low"] > table["network_skill_high"]
-    yield Broken("interval_ends", np.flatnonzero(crossed), "network_skill_low")
+    yield _crossed(table, "network_skill_low", "network_skill_high")
+
+
+def _scores(table: pd.DataFrame) -> Iterator[Broken]:
+    yield Broken("target_after_origin", np.flatnonzero(table["target_session"] <= table["origin"]), "target_session")
+    records, first = _numbered(table, ["sequence"])
+    for column in ("model_id", "mode", "symbol", "origin", "horizon", "target_session"):
+        values = _plain(table[column])
+        yield Broken("same_facts", np.flatnonzero(values != values[first][records]), column)
+    for narrow, wide in pairwise(_HITS):
+        yield Broken("nested_hits", np.flatnonzero((table[narrow] == "True") & (table[wide] == "False")), wide)
+
+
+def _track_record(table: pd.DataFrame) -> Iterator[Broken]:
+    for column in ("sessions", "compared"):
+        yield Broken("counts", np.flatnonzero(table[column] > table["forecasts"]), column)
+    for of in ("", *(hit.replace("hit", "") for hit in _HITS)):
+        yield _crossed(table, f"low{of}", f"high{of}")
+
+
+_CHECKS = {
+    "forecasts-long-1": _long,
+    "forecasts-wide-1": _wide,
+    "prices-1": _prices,
+    "backtest-1": _backtest,
+    "scores-1": _scores,
+    "track-record-1": _track_record,
+}
+
+
+def _crossed(table: pd.DataFrame, low: str, high: str) -> Broken:
+    return Broken("interval_ends", np.flatnonzero(table[low] > table[high]), low)
 
 
 def _numbered(table: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from forecasting.errors import UsageError
 from forecasting.exports.cells import read_cells, to_frame
 from forecasting.exports.problems import MOST_NAMED, Findings, Problem, shown
-from forecasting.exports.reader import FIRST_ROW, open_file, read_header, read_tables
+from forecasting.exports.reader import FIRST_ROW, opened, read_header, read_tables
 from forecasting.exports.rules import broken_rules
 from forecasting.exports.schemas import Schema, find_schema
 
@@ -54,7 +54,7 @@ def check_file(path: str | Path) -> FileCheck:
         It cannot be read to its end.
     """
     path, findings = Path(path), Findings()
-    with open_file(path) as stream:
+    with opened(path) as stream:
         header = read_header(path, stream)
         try:
             schema = find_schema(header)

@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from forecasting import (
     wide_table,
 )
 from forecasting.events import no_events
+from forecasting.forecasts import FLAGS
 from forecasting.sessions import target_sessions
 
 
@@ -124,6 +127,30 @@ def test_the_table_and_the_fan_show_the_issued_quantiles(open_app, filled):
     table = app.dataframe[1].value
     np.testing.assert_allclose(table["0.1"], prices[:, 3], rtol=1e-12)
     np.testing.assert_allclose(trace(app, "median forecast")["y"][1:], prices[:, 5], rtol=1e-12)
+
+
+def test_what_a_forecast_says_of_itself_is_told_marked_and_in_the_table(open_app, filled, tmp_path):
+    workspace = Workspace(shutil.copytree(filled.root, tmp_path / "copy"))
+    ledger = Ledger(workspace.ledger)
+    *_, model_id = ledger.read()["model_id"].drop_duplicates()
+    series = PriceStore(workspace.prices).read(["SYN1"])["SYN1"]
+    plain = normal_forecast(series.instrument, series.sessions[-1], float(series.bars["close"].iloc[-1]))
+    widening = np.where(np.arange(20) >= 15, 0.2, 0.05)
+    forecast = replace(plain, report_widening=widening, has_market=False)
+    ledger.issue([forecast], model_id, FETCHED, FETCHED, flags={"SYN1": ["stale"]})
+    workspace.publish()
+    app = open_app(workspace.root, symbol="SYN1")
+    assert [info.value for info in app.info] == [
+        "From 2019-01-24 on: wider, because a quarterly report is likely up to there, by up to 20%.",
+        *(f"{FLAGS[name][0].upper()}{FLAGS[name][1:]}." for name in ("no_market", "stale")),
+    ]
+    assert trace(app, "wider for a report")["x"] == [f"{day:%Y-%m-%d}" for day in forecast.target_sessions[15:]]
+    assert "Circles: the ranges are wider" in words(app)
+    assert app.dataframe[-1].value["report_widening"].tolist() == widening.tolist()
+    other = open_app(workspace.root, symbol="SYN2")
+    assert not other.info
+    assert "report_widening" not in other.dataframe[-1].value
+    assert "Circles" not in words(other)
 
 
 def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled, monkeypatch):

@@ -21,6 +21,7 @@ def filled(tmp_path_factory):
     [
         (["--what", "prices"], ["prices-split.csv"]),
         (["BBB", "--what", "prices", "--basis", "traded"], ["prices-traded.csv"]),
+        (["--what", "scores"], [r"scores\.csv", r"track-record\.csv"]),
         (["--what", "backtests"], [r"walk-20181231-.*\.csv"]),
         (["--origin", "2018-12-31"], [r"forecast-2018-12-31-m1\.csv", r"forecast-2018-12-31-m1-wide\.csv"]),
         ([], [r"forecast-2018-12-31-m1\.csv", r"latest\.csv", r"forecast-.*-wide\.csv", r"latest-wide\.csv"]),
@@ -53,6 +54,7 @@ def test_only_the_symbols_named_are_written(filled, tmp_path):
         (["--what", "prices", "--model", "x"], 2, "--model without use for --what prices; next: --what forecasts"),
         (["--what", "prices", "--basis", "x"], 2, "price basis 'x': price bases are traded, split, total"),
         (["NOPE", "--what", "prices"], 1, "no prices of NOPE .*next: "),
+        (["--what", "scores", "--model", "m9"], 1, "no forecast of model m9 has been scored; next: tickercast score"),
         (["--what", "backtests", "--backtest", "../x"], 1, r"no backtest '\.\./x' .*next: "),
         (["--origin", "31.12.2018"], 2, "--origin '31.12.2018': a session is a date such as 2019-01-02"),
         (["--origin", "2018-12-25"], 1, "has issued no forecast from 2018-12-25: .*next: "),

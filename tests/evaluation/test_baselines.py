@@ -79,6 +79,17 @@ def test_a_forecast_does_not_depend_on_where_the_roll_begins(volatility):
 
 
 @pytest.mark.parametrize("volatility", KINDS)
+@pytest.mark.parametrize("bars", [3, 100, 101, 103, 149, 150, 153, 300])
+def test_the_latest_forecast_is_that_of_the_roll(volatility, bars):
+    series = random_walk(bars=bars, seed=4)
+    baseline = RandomWalk(volatility, horizon=4, window=150)
+    rolled, latest = baseline.roll({"AAA": series}, series.sessions[-1])["AAA"].latest(), baseline.latest(series)
+    assert latest.values == pytest.approx(rolled.values, rel=1e-12, nan_ok=True)
+    assert latest.target_sessions.equals(rolled.target_sessions)
+    assert (latest.origin, latest.last_close, latest.levels) == (rolled.origin, rolled.last_close, rolled.levels)
+
+
+@pytest.mark.parametrize("volatility", KINDS)
 def test_too_short_a_past_gives_no_number_rather_than_a_guess(volatility):
     series = random_walk(bars=110)
     values = RandomWalk(volatility, horizon=1).roll({"AAA": series}, series.sessions[0])["AAA"].values

@@ -1,14 +1,19 @@
+import numpy as np
 import pandas as pd
 import pytest
+from export_helpers import cells
 from helpers import events_of, flat_bars, no_quarantine, normal_forecast, utc
+from ledger_helpers import Evenings
 
 from forecasting.errors import DataError, ModelError, WorkspaceBusy
-from forecasting.exports.publishing import export_backtest, export_issued, export_prices
+from forecasting.exports.publishing import export_backtest, export_issued, export_prices, export_scores
 from forecasting.exports.validation import check_file
 from forecasting.instruments import Instrument
 from forecasting.ledger import Ledger
 from forecasting.registry import Registry
+from forecasting.scoring import SCORE_KEY
 from forecasting.store import PriceStore
+from forecasting.track_record import make_track_record
 from forecasting.universe import make_universe
 
 NOW = utc("2018-12-31 22:00")
@@ -73,6 +78,31 @@ def test_prices_go_to_a_file_by_their_basis(workspace, tmp_path):
         assert check_file(path).rows == 1
     assert not workspace.exports.exists()
     assert export_prices(workspace)[0] == workspace.exports / "prices-split.csv"
+
+
+def test_scores_are_written_with_the_track_record_they_make(workspace, tmp_path):
+    evenings = Evenings(workspace, days=5)
+    with pytest.raises(DataError, match="no forecast has been scored; next: tickercast score"):
+        export_scores(workspace)
+    evenings.pass_by(0, 5)
+    scores, _, record, _ = export_scores(workspace, folder=tmp_path)
+    assert [path.name for path in (scores, record)] == ["scores.csv", "track-record.csv"]
+    assert all(check_file(path).valid for path in (scores, record))
+    stored = evenings.scores.read()
+    back = cells(scores.read_text())
+    assert [(int(row["sequence"]), row["view"]) for row in back] == list(
+        stored[SCORE_KEY].itertuples(index=False, name=None)
+    )
+    for name in ("outcome", "crps", "crps_random_walk", "brier"):
+        assert [float(row[name]) for row in back] == stored[name].tolist()
+    expected = make_track_record(stored)
+    told = cells(record.read_text())
+    for name in ("crps", "skill", "low", "coverage_80", "brier"):
+        np.testing.assert_array_equal([float(row[name] or "nan") for row in told], expected[name])
+    assert {(r["model_id"], r["sessions"], r["needed"]) for r in told if r["horizon"] == "1"} == {
+        ("all", "4", "20"), ("m1", "4", "20"),
+    }  # fmt: skip
+    assert export_scores(workspace, "m1")[0] == workspace.exports / "scores.csv"
 
 
 def test_a_backtest_that_is_not_there_is_named(workspace):

@@ -6,7 +6,7 @@ import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
-from export_helpers import cells, ledger_rows, price_rows, score_rows
+from export_helpers import cells, issued_scores, ledger_rows, price_rows, score_rows, track_record
 from helpers import normal_forecast
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,14 +20,18 @@ from forecasting.exports.problems import Findings
 from forecasting.exports.schemas import find_schema, publish_schema, schemas
 from forecasting.forecasts import FLAGS, WIDER
 from forecasting.instruments import SYMBOL_RULE
+from forecasting.scoring import SCORES_SCHEMA
+from forecasting.track_record import make_track_record
 
-NAMES = ["backtest-1", "forecasts-long-1", "forecasts-wide-1", "prices-1"]
+NAMES = ["backtest-1", "forecasts-long-1", "forecasts-wide-1", "prices-1", "scores-1", "track-record-1"]
 ROWS = ledger_rows(normal_forecast("AAA", horizon=2))
 WRITTEN = {
     "forecasts-long-1": cells(csv_text(long_table(ROWS))),
     "forecasts-wide-1": cells(csv_text(wide_table(ROWS))),
     "prices-1": cells(csv_text(price_rows())),
     "backtest-1": cells(csv_text(score_rows())),
+    "scores-1": cells(csv_text(issued_scores())),
+    "track-record-1": cells(csv_text(track_record())),
 }
 TEXT = st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), max_size=12)
 LIKELY = st.sampled_from(
@@ -70,6 +74,11 @@ def test_their_texts_follow_the_rules_of_the_engine():
             assert all(re.search(found["flags"]["pattern"], name) for name in FLAGS)
             assert {*re.findall("[a-z]+_?[a-z]+", found["flags"]["pattern"])} == {*FLAGS}
     assert f"at least {WIDER}" in named("forecasts-wide-1").rules["report_flag"]
+
+
+def test_scores_are_exported_as_they_are_stored():
+    assert named("scores-1").columns == SCORES_SCHEMA.names
+    assert named("track-record-1").columns == list(make_track_record(issued_scores()))
 
 
 def test_both_exports_of_forecasts_say_the_same_of_the_columns_they_share():

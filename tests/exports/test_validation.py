@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from export_helpers import cells, checked, ledger_rows, price_rows, score_rows, written
+from export_helpers import (
+    cells,
+    checked,
+    issued_scores,
+    ledger_rows,
+    price_rows,
+    score_rows,
+    track_record,
+    written,
+)
 from helpers import normal_forecast
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -20,6 +29,7 @@ SOON = replace(normal_forecast("VOD.L", horizon=3), report_widening=np.array([0.
 ROWS = ledger_rows(normal_forecast("AAA", horizon=3), SOON)
 LONG, WIDE = csv_text(long_table(ROWS)), csv_text(wide_table(ROWS))
 PRICES, BACKTEST = csv_text(price_rows()), csv_text(score_rows())
+SCORES, RECORD = csv_text(issued_scores()), csv_text(track_record())
 SLOT = ("target", "output_type", "output_type_id")
 
 
@@ -94,6 +104,9 @@ BROKEN_CELLS = [
     (PRICES, put(3, basis="adjusted"), "basis", "one of traded, split, total"),
     (BACKTEST, put(3, coverage_80="80.1"), "coverage_80", "a number at most 1"),
     (BACKTEST, put(3, suspected_leak="0"), "suspected_leak", "True or False"),
+    (SCORES, put(1, hit_80="yes"), "hit_80", "True or False"),
+    (SCORES, put(1, crps=""), "crps", "a number such as -0.0125"),
+    (RECORD, put(1, view="last"), "view", "one of first, now"),
 ]
 BROKEN_RULES = [
     (LONG, swap("value", LOW, HIGH), "rising_quantiles", HIGH, "value"),
@@ -138,6 +151,15 @@ BROKEN_RULES = [
     (BACKTEST, put(1, forecaster="network"), "one_row_per_key", 1, "forecaster"),
     (BACKTEST, put(1, rows="99"), "same_rows", 1, "rows"),
     (BACKTEST, put(1, network_skill_low="0.5"), "interval_ends", 1, "network_skill_low"),
+    (SCORES, put(1, sequence="1"), "one_row_per_key", 1, "view"),
+    (SCORES, put(2, symbol="BBB"), "same_facts", 2, "symbol"),
+    (SCORES, put(0, hit_50="True", hit_80="False"), "nested_hits", 0, "hit_80"),
+    (SCORES, put_all({"sequence": "1"}, target_session="2018-12-31"), "target_after_origin", 0, "target_session"),
+    (RECORD, put(1, model_id="all"), "one_row_per_key", 1, "horizon"),
+    (RECORD, put(1, compared="51"), "counts", 1, "compared"),
+    (RECORD, put(1, sessions="51"), "counts", 1, "sessions"),
+    (RECORD, put(1, low_80="0.9"), "interval_ends", 1, "low_80"),
+    (RECORD, put(1, low="0.9"), "interval_ends", 1, "low"),
 ]  # fmt: skip
 
 
@@ -146,7 +168,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("checked") / "file.csv"
 
 
-@pytest.mark.parametrize("text", [LONG, WIDE, PRICES, BACKTEST])
+@pytest.mark.parametrize("text", [LONG, WIDE, PRICES, BACKTEST, SCORES, RECORD])
 def test_a_file_is_valid_as_it_was_written(tmp_path, text):
     report = checked(tmp_path, text)
     assert report.valid
