@@ -79,7 +79,7 @@ def _moves(series: PriceSeries) -> _Moves:
     return _Moves(series.sessions, r, gap, close, g, scale, log_volume, levels)
 
 
-def _settled(x: Array) -> Array:
+def _settled(x: np.ndarray) -> np.ndarray:
     """Return a copy that is NaN in the warm-up."""
     out = x.copy()
     out[:WARM_UP] = np.nan
@@ -158,7 +158,7 @@ def _features(m: _Moves) -> Features:
     made = {group: make(m) for group, make in GROUPS.items()}
     columns = {name: x for group in made.values() for name, x in group.items()}
     groups = tuple(group for group, inputs in made.items() for _ in inputs)
-    values = _settled(np.column_stack([*columns.values()])).astype("float32")
+    values = _settled(np.stack([*columns.values()], axis=1, dtype="float32", casting="same_kind"))
     names = [name for name in m.levels if name not in _OTHERS]
     own, market = (np.column_stack([of[name] for name in names]) for of in (m.levels, m.market))
     unknown = np.isnan(market)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from forecasting.config import Progress, no_progress
 from forecasting.errors import Diverged
+from forecasting.model.adamw import AdamW
 from forecasting.model.checkpoints import Checkpoint
 from forecasting.model.schedules import rate_at
 
@@ -95,9 +96,7 @@ def run_epochs(
     device = next(network.parameters()).device
     steps = sum(len(batches(epoch)) for epoch in range(config.epochs))
     weights = list(network.parameters())
-    optimizer = torch.optim.AdamW(
-        weights, lr=config.learning_rate, weight_decay=config.weight_decay, fused=device.type != "mps"
-    )
+    optimizer = AdamW(weights, config.weight_decay)
     averaged = copy.deepcopy(network).eval()
     best = copy.deepcopy(averaged.state_dict())
     course = _Course()
@@ -111,12 +110,11 @@ def run_epochs(
             network.train()
             for rows in batches(course.epoch):
                 rate, beta = rate_at(config.schedule, course.step, steps, config.learning_rate)
-                optimizer.param_groups[0].update(lr=rate, betas=(beta, 0.999))
                 loss = loss_of(torch.from_numpy(rows).to(device))
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.forget_gradients()
                 loss.backward()  # type: ignore[no-untyped-call]  # through all steps of the window
                 norm = nn.utils.clip_grad_norm_(weights, config.clip_norm)
-                optimizer.step()
+                optimizer.step(rate, beta)
                 course.step += 1
                 _average(averaged, network, min(config.average, course.step / (course.step + 3)))
                 found.append(torch.stack([loss.detach(), norm.detach()]))
@@ -171,14 +169,12 @@ def _keep(
     network: nn.Module,
     averaged: nn.Module,
     best: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     noise: torch.Generator | None,
 ) -> None:
     states = {"network": network.state_dict(), "averaged": averaged.state_dict(), "best": best}
     tensors = {f"{which}.{name}": t for which, state in states.items() for name, t in state.items()}
-    for i, weight in enumerate(network.parameters()):
-        moments = optimizer.state[weight]
-        tensors |= {f"moments.{i}.{name}": moments[name] for name in ("step", "exp_avg", "exp_avg_sq")}
+    tensors |= {f"moments.{name}": t for name, t in optimizer.tensors().items()}
     if noise is not None:
         tensors["noise"] = noise.get_state()
     checkpoint.write(tensors, asdict(course))
@@ -189,7 +185,7 @@ def _take_up(
     network: nn.Module,
     averaged: nn.Module,
     best: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     noise: torch.Generator | None,
 ) -> _Course:
     tensors, facts = kept
@@ -200,9 +196,7 @@ def _take_up(
     network.load_state_dict(part("network"))
     averaged.load_state_dict(part("averaged"))
     best.update(part("best"))
-    for i, weight in enumerate(network.parameters()):
-        moments = part(f"moments.{i}")
-        optimizer.state[weight] = {name: t.to(weight.device) for name, t in moments.items()}
+    optimizer.take_up(part("moments"))
     if noise is not None:
         noise.set_state(tensors["noise"])
     return _Course(**{**facts, "history": [Epoch(**epoch) for epoch in facts["history"]]})

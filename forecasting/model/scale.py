@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LinearRegression
 
 from forecasting.model.features import WARM_UP, Features
+
+_DEPENDENT = 1e-12  # of the largest eigenvalue: below it regressors say the same, as a market that is the symbol itself
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,24 @@ class HarScale:
 
 
 def fit_scale(universe: Sequence[Features], horizon: int) -> HarScale:
-    """Fit the scale of horizons 1..`horizon` on training histories; every target lies within them."""
-    regressors = np.concatenate([f.log_variances[WARM_UP:] for f in universe])
+    """Fit the scale of horizons 1..`horizon` on training histories; every target lies within them.
+
+    By the normal equations of centred regressors, whose sums are taken once: horizons differ only in the last rows
+    of each history. Where regressors depend on each other, theirs are the smallest coefficients that fit.
+    """
+    x = np.concatenate([f.log_variances[WARM_UP:] for f in universe])
+    center = x.mean(axis=0)
+    x -= center
+    products, total = x.T @ x, x.sum(axis=0)
     fits = []
     for h in range(1, horizon + 1):
         ahead = [pd.Series(f.range_variance).rolling(h).mean().shift(-h).to_numpy()[WARM_UP:] for f in universe]
-        log_mean = np.log(np.concatenate(ahead))
-        known = np.isfinite(log_mean)
-        fits.append(LinearRegression().fit(regressors[known], log_mean[known]))
-    return HarScale(np.column_stack([np.append(fit.intercept_, fit.coef_) for fit in fits]))
+        y = np.log(np.concatenate(ahead))
+        beyond = x[np.isnan(y)]
+        n = len(x) - len(beyond)
+        x_mean, y_mean = (total - beyond.sum(axis=0)) / n, np.nansum(y) / n
+        covariance = products - beyond.T @ beyond - n * np.outer(x_mean, x_mean)
+        common = x.T @ np.nan_to_num(y) - n * x_mean * y_mean
+        slopes = np.linalg.lstsq(covariance, common, rcond=_DEPENDENT)[0]
+        fits.append(np.append(y_mean - (center + x_mean) @ slopes, slopes))
+    return HarScale(np.column_stack(fits))

@@ -86,7 +86,7 @@ def standardize(inputs: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> 
 
     A day unlike any before then says no more than the most extreme of days, and cannot blow a forecast up.
     """
-    return ((inputs - mean) / std).clamp(-_EXTREME, _EXTREME).nan_to_num(0.0)
+    return (inputs - mean).div_(std).clamp_(-_EXTREME, _EXTREME).nan_to_num_(0.0)
 
 
 def _moments(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

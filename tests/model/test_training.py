@@ -10,6 +10,7 @@ import torch
 
 from forecasting.config import LEVELS, NetworkConfig, TrainingConfig
 from forecasting.errors import Diverged, ModelError, UsageError
+from forecasting.model.adamw import AdamW
 from forecasting.model.devices import choose_device
 from forecasting.model.networks import QuantileNetwork
 from forecasting.model.scale import HarScale
@@ -126,6 +127,7 @@ from forecasting.model.training import train_network
 
 def kill(what, done, total):
     if done == int(total * 0.6):
+        assert "torch._dynamo" not in sys.modules, "a second of importing what nothing uses"
         os.kill(os.getpid(), signal.SIGKILL)
 
 train_network(_network(), _data(1, True), RESUMED, kill, Path(sys.argv[2]))
@@ -167,6 +169,20 @@ def test_the_checkpoint_of_another_training_or_a_broken_one_is_not_taken_up(tmp_
         train_network(network, _data(1, True), RESUMED, checkpoint=path)
         for p, q in zip(network.parameters(), expected.parameters(), strict=True):
             assert torch.equal(p, q)
+
+
+def test_steps_are_those_of_torchs_adamw_to_the_last_bit():
+    generator = torch.Generator().manual_seed(0)
+    start, *gradients = (torch.randn(5, 7, generator=generator) for _ in range(21))
+    ours, theirs = (start.clone().requires_grad_() for _ in range(2))
+    own, reference = AdamW([ours], 1e-2), torch.optim.AdamW([theirs], weight_decay=1e-2, fused=True)
+    for step, gradient in enumerate(gradients):
+        rate, beta = rate_at("one_cycle", step, len(gradients), 0.1)
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        reference.param_groups[0].update(lr=rate, betas=(beta, 0.999))
+        own.step(rate, beta)
+        reference.step()
+        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("steps", [2, 7, 50])
