@@ -117,15 +117,25 @@ class Ledger:
         rows = to_frame(self._table(condition, list(dict.fromkeys([*names, "sequence"]))))
         return rows.sort_values("sequence", ignore_index=True)[names]
 
-    def last_origins(self, symbols: Sequence[str] | None = None, model_id: str | None = None) -> pd.Series:
-        """Return the newest origin that was forecast from, by symbol."""
-        rows = self._table(_condition(symbols, model_id), ["symbol", "origin"])
+    def last_origins(
+        self,
+        symbols: Sequence[str] | None = None,
+        model_id: str | Sequence[str] | None = None,
+        until: pd.Timestamp | None = None,
+    ) -> pd.Series:
+        """Return, by symbol, the newest origin up to a session that a model, or any of several, has forecast from."""
+        rows = self._table(_condition(symbols, model_id, until), ["symbol", "origin"])
         newest = to_frame(rows.group_by("symbol").aggregate([("origin", "max")]))
         return newest.set_index("symbol")["origin_max"].sort_index().rename("origin")
 
-    def latest(self, symbols: Sequence[str] | None = None, model_id: str | None = None) -> pd.DataFrame:
-        """Return, per symbol, the rows of its newest origin; of those, of the model that issued last."""
-        newest = self.last_origins(symbols, model_id)
+    def latest(
+        self,
+        symbols: Sequence[str] | None = None,
+        model_id: str | Sequence[str] | None = None,
+        until: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Return, per symbol, the rows of its newest origin up to a session, of the model that issued these last."""
+        newest = self.last_origins(symbols, model_id, until)
         of_these = ds.field("origin").isin(pa.array(newest.unique(), LEDGER_SCHEMA.field("origin").type))
         condition = _condition(symbols, model_id)
         rows = self.select(of_these if condition is None else condition & of_these)
@@ -242,7 +252,11 @@ class Ledger:
             return NO_RECORDS
 
 
-def _condition(symbols: Sequence[str] | None, model_id: str | None) -> ds.Expression | None:
-    wanted = {"symbol": symbols, "model_id": None if model_id is None else [model_id]}
+def _condition(
+    symbols: Sequence[str] | None, model_id: str | Sequence[str] | None, until: pd.Timestamp | None = None
+) -> ds.Expression | None:
+    wanted = {"symbol": symbols, "model_id": [model_id] if isinstance(model_id, str) else model_id}
     tests = [one_of(name, values, LEDGER_SCHEMA) for name, values in wanted.items() if values is not None]
+    if until is not None:
+        tests.append(ds.field("origin") <= pa.scalar(until.date(), LEDGER_SCHEMA.field("origin").type))
     return reduce(and_, tests) if tests else None

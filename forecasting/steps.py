@@ -1,7 +1,7 @@
 """The steps that jobs order: each reads from a workspace, does one thing, and writes what came of it."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from forecasting.bars import PriceSeries
 from forecasting.chain import Head
 from forecasting.config import BacktestConfig, Progress, Recipe
 from forecasting.errors import DataError
-from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.report import BacktestReport, first_difference, load_report, save_backtest
@@ -22,12 +21,10 @@ from forecasting.exports.files import export_forecasts
 from forecasting.forecasts import STALE, Forecast
 from forecasting.ingestion.collector import Collection, fetch_bars
 from forecasting.ingestion.provider import Failed, Provider
+from forecasting.issuing import find_late, find_stale, make_random_walks, split_forecastable
 from forecasting.ledger import Ledger
-from forecasting.ledger_rows import why_not_live
-from forecasting.model.fitted import minimum_bars
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.scoring import ScoreReport, Scores
-from forecasting.sessions import last_complete_session
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
 
@@ -200,55 +197,33 @@ def issue(
     clock: Clock,
     *,
     live_only: bool = False,
-    flags: Sequence[str] = (),
-    as_replay: bool = False,
 ) -> ForecastReport:
     """Forecast symbols with a fitted model into the ledger and the exports; name those that it cannot.
 
     Parameters
     ----------
     live_only : leave symbols out whose next session has opened, or that cannot be forecast live at all
-    flags : of `forecasts.FLAGS`, of all these forecasts
-    as_replay : whether they are computed as of a past session: then none is live
     """
-    store, model, recipe = PriceStore(workspace.prices), forecaster.model, forecaster.recipe
-    wanted = dict.fromkeys(symbols)
+    store, wanted = PriceStore(workspace.prices), dict.fromkeys(symbols)
     # the model's whole universe is read, so that its calibration does not depend on what is asked for
     present = store.instruments()
-    series = store.read(sorted({*wanted, *(s for s in model.universe if s in present)}))
-    failures = {}
-    for symbol, s in list(series.items()):
-        if (found := len(s.parts()[-1])) < minimum_bars(recipe):
-            failures[symbol] = f"{symbol} has {found} bars{s.since_void}, a forecast needs {minimum_bars(recipe)}"
-        elif s.sessions[-1] <= model.trained_until:
-            failures[symbol] = (
-                f"{symbol} has no bar after {model.trained_until.date()}, until when the model was trained"
-            )
-        else:
-            continue
-        del series[symbol]
+    series = store.read(sorted({*wanted, *(s for s in forecaster.model.universe if s in present)}))
+    series, failures = split_forecastable(series, forecaster)
     if not series.keys() & wanted.keys():
         raise DataError("; ".join(failures[s] for s in wanted) + f"; next: tickercast run {' '.join(wanted)}")
     forecasts = {symbol: f for symbol, f in forecaster.forecast(series).items() if symbol in wanted}
-    # what doing nothing says, from the bars that each forecast has seen
-    walk = RandomWalk("ewma", recipe.horizon, recipe.levels)
-    walks = {symbol: walk.latest(series[symbol].parts()[-1].until(f.origin)) for symbol, f in forecasts.items()}
     now = clock()  # of the issue: what opened while the job ran is not forecast live
     if live_only:
-        late = _late(forecasts.values(), now)
+        late = find_late(forecasts.values(), now)
         failures |= late
         forecasts = {symbol: f for symbol, f in forecasts.items() if symbol not in late}
         if not forecasts:
             raise DataError("; ".join(failures[s] for s in wanted) + "; next: the same without --live, as a replay")
-    stale = {
-        symbol: f"{symbol} was last seen on {f.origin.date()}, {expected.date()} is complete"
-        for symbol, f in forecasts.items()
-        if not f.instrument.embedded and f.origin < (expected := last_complete_session(f.instrument.calendar, now))
-    }
+    stale = find_stale({symbol: series[symbol] for symbol in forecasts}, now)
     known_at = store.summary().set_index("symbol")["known_at"].loc[sorted(forecasts)].max()
-    told = {symbol: {*flags, *([STALE] if symbol in stale else [])} for symbol in forecasts}
+    walks = make_random_walks(forecasts.values(), series, forecaster)
     ledger = Ledger(workspace.ledger)
-    rows = ledger.issue(forecasts.values(), model_id, now, known_at, walks, told, as_replay=as_replay)
+    rows = ledger.issue(forecasts.values(), model_id, now, known_at, walks, {symbol: [STALE] for symbol in stale})
     files = export_forecasts(ledger.latest(model_id=model_id), workspace.exports)
     failures = {symbol: cause for symbol, cause in failures.items() if symbol in wanted}
     return ForecastReport(model_id, forecasts, rows, tuple(files), failures, stale, ledger.head())
@@ -257,9 +232,3 @@ def issue(
 def score(workspace: Workspace) -> ScoreReport:
     """Score the issued forecasts that have matured, or whose prices were restated, since the last time."""
     return Scores(workspace.scores).update(Ledger(workspace.ledger), PriceStore(workspace.prices))
-
-
-def _late(forecasts: Iterable[Forecast], now: pd.Timestamp) -> dict[str, str]:
-    """Return, by symbol, why forecasts are not live from their first target session on."""
-    reasons = {f.symbol: why_not_live(f.instrument, f.origin, f.target_sessions[0], now) for f in forecasts}
-    return {symbol: f"{symbol} cannot be forecast live: {why}" for symbol, why in reasons.items() if why}

@@ -47,8 +47,8 @@ FLOORS = [
         "evening_report",
         "failure_command",
     },
-    {"checks", "steps", "candidates"},
-    {"jobs", "promotions", "status", "scheduler"},
+    {"checks", "issuing", "steps", "candidates", "due"},
+    {"jobs", "promotions", "status", "retraining", "scheduler"},
     {"cli", "__main__"},
 ]
 HOMES = {

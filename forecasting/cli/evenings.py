@@ -1,21 +1,61 @@
-"""The verb that stays up and runs the evening job after each close."""
+"""The verbs that run the evening job: once, after each close, as of past sessions."""
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from forecasting.cli.console import reported_errors, say
-from forecasting.cli.inputs import choose_universe, open_workspace, stored_universe
-from forecasting.cli.options import JsonOption, OnFailure, Source, UniverseOption, Verbose, WorkspaceOption
+from forecasting.cli.console import reported_errors, say, shown_progress
+from forecasting.cli.inputs import evening_universe, open_workspace
+from forecasting.cli.options import (
+    JsonOption,
+    OnFailure,
+    Source,
+    TrainEvery,
+    UniverseOption,
+    Verbose,
+    WorkspaceOption,
+)
 
 if TYPE_CHECKING:
     from forecasting.evening_report import EveningReport
     from forecasting.universe import Universe
     from forecasting.workspace import Workspace
+
+
+def retrain(
+    universe: UniverseOption = None,
+    source: Source = "yahoo",
+    train_every: TrainEvery = 20,
+    on_failure: OnFailure = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the evening job once: fetch, train when due, forecast, score, export.
+
+    For a universe, by default all stored symbols, else the source's own. A second run of an evening does nothing,
+    missed evenings are caught up, and a run that was killed is completed by the next one.
+    """
+    with reported_errors(as_json, verbose, workspace):
+        from forecasting.cli.stopping import stopping
+        from forecasting.evening_report import last_report_path
+        from forecasting.failure_command import parse_command
+        from forecasting.retraining import retrain as run_evening
+
+        command = parse_command(on_failure) if on_failure is not None else ()
+        place = open_workspace(workspace)
+        chosen = evening_universe(place, universe, source)
+        with stopping() as wish, shown_progress(as_json) as progress:
+            report = run_evening(
+                place, chosen, source, train_every=train_every, progress=progress, should_stop=wish.asked
+            )
+        (_show_line if as_json else _show)(report)
+        if report.exit_code:
+            _tell(command, place, report, last_report_path(place))
+            raise typer.Exit(report.exit_code)
 
 
 def schedule(
@@ -39,7 +79,7 @@ def schedule(
         place = open_workspace(workspace)
 
         def read() -> "Universe":
-            return choose_universe(None, universe) or stored_universe(place)
+            return evening_universe(place, universe, source)
 
         name = read().name
         from forecasting.cli.stopping import stopping
@@ -66,12 +106,9 @@ def schedule(
 
 def _retrain(place: "Workspace", universe: "Universe", source: str, should_stop: Callable[[], bool]) -> "EveningReport":
     """Run the evening job: the one place where the schedule meets it."""
-    from forecasting.jobs import utc_now
+    from forecasting.retraining import retrain as run_evening
 
-    report: EveningReport = import_module("forecasting.retraining").retrain(
-        place, universe, source, clock=utc_now, should_stop=should_stop
-    )
-    return report
+    return run_evening(place, universe, source, should_stop=should_stop)
 
 
 def _tell(command: tuple[str, ...], place: "Workspace", report: "EveningReport", path: Path | None) -> None:

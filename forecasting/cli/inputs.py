@@ -51,6 +51,20 @@ def read_day(option: str, text: str | None) -> "pd.Timestamp | None":
         raise UsageError(f"{option} {text!r}: a session is a date such as 2019-01-02") from error
 
 
+def evening_universe(workspace: Workspace, asked: str | None, source: str) -> "Universe":
+    """Return the universe asked for; else of all stored symbols, or where there are none of the source's own."""
+    from forecasting.ingestion.collector import make_provider
+    from forecasting.store import PriceStore
+    from forecasting.universe import make_universe
+
+    if chosen := choose_universe(None, asked):
+        return chosen
+    symbols = list(PriceStore(workspace.prices).instruments()) or make_provider(source).symbols
+    if not symbols:
+        raise UsageError(f"{source} has no symbols of its own, and none are stored; next: --universe FILE")
+    return make_universe(symbols)
+
+
 def make_recipe(cell: str, nonlinearity: str, horizon: int, window: int, epochs: int, seed: int) -> Recipe:
     """Return the default recipe with these settings; half of a window carries state but no loss."""
     return Recipe(

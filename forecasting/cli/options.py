@@ -41,6 +41,7 @@ Horizon = Annotated[int, typer.Option(help="Sessions ahead, 1 to 60.")]
 Window = Annotated[int, typer.Option(help="Sessions in a training window.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training windows.")]
 Seed = Annotated[int, typer.Option(help="The same seed, data and machine kind give the same forecast.")]
+TrainEvery = Annotated[int, typer.Option(help="Sessions after which a model is trained anew.", min=1)]
 TestSessions = Annotated[int, typer.Option(help="Sessions at the end that are forecast, from every origin.")]
 RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test; 0 fits once.")]
 TrainSessions = Annotated[

@@ -29,6 +29,7 @@ for _verb, _example in (
     (exports.export, "tickercast export --to ~/forecasts"),
     (exports.validate, "tickercast validate latest.csv"),
     (ledger.score, "tickercast score --view now"),
+    (evenings.retrain, "tickercast retrain --universe us20"),
     (evenings.schedule, "tickercast schedule --universe us20"),
     (prices.status, "tickercast status --json"),
     (forecasts.dashboard, "tickercast dashboard --port 8502"),

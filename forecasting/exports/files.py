@@ -97,6 +97,11 @@ def write_tables(*exports: tuple[pd.DataFrame, Sequence[Path]]) -> list[Path]:
     return written
 
 
+def issue_stem(origin: pd.Timestamp, model_id: str) -> str:
+    """Return what the files of an issue are called, without what makes them long or wide."""
+    return f"forecast-{origin:%Y-%m-%d}-{model_id}"
+
+
 def export_forecasts(rows: pd.DataFrame, folder: Path, *, latest: bool = True, prune: bool = True) -> list[Path]:
     """Write an issue's long and wide CSV; return the paths of what was written.
 
@@ -106,15 +111,23 @@ def export_forecasts(rows: pd.DataFrame, folder: Path, *, latest: bool = True, p
     latest : replace `latest.csv` and `latest-wide.csv` too
     prune : drop the files of old issues, `drop_old_issues`
     """
-    stem = f"forecast-{rows['origin'].max():%Y-%m-%d}-{rows['model_id'].iloc[0]}"
-    stems = [stem, "latest"] if latest else [stem]
-    written = write_tables(
-        (long_table(rows), [folder / f"{stem}.csv" for stem in stems]),
-        (wide_table(rows), [folder / f"{stem}-wide.csv" for stem in stems]),
-    )
+    stem = issue_stem(rows["origin"].max(), rows["model_id"].iloc[0])
+    written = _write(rows, folder, [stem, "latest"] if latest else [stem])
     if prune:
         drop_old_issues(folder, stem)
     return written
+
+
+def export_latest(rows: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write the newest forecasts of a universe, whichever model issued them, as `latest.csv` and `latest-wide.csv`."""
+    return _write(rows, folder, ["latest"])
+
+
+def _write(rows: pd.DataFrame, folder: Path, stems: Sequence[str]) -> list[Path]:
+    return write_tables(
+        (long_table(rows), [folder / f"{stem}.csv" for stem in stems]),
+        (wide_table(rows), [folder / f"{stem}-wide.csv" for stem in stems]),
+    )
 
 
 def drop_old_issues(folder: Path, newest: str) -> list[Path]:

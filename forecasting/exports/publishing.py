@@ -90,15 +90,15 @@ def export_prices(
 
 def _issued_until(ledger: Ledger, model_id: str, origin: pd.Timestamp) -> pd.DataFrame:
     """Return, per symbol, the rows of its newest origin up to one from which there are some."""
-    rows = ledger.read(model_id=model_id)
-    if len(rows) and not (rows["origin"] == origin).any():
-        origins = rows["origin"].drop_duplicates().sort_values()
-        raise DataError(
-            f"model {model_id} has issued no forecast from {origin.date()}: the {len(origins)} origins it has run from "
-            f"{origins.iloc[0].date()} to {origins.iloc[-1].date()}; next: another --origin, or --model"
-        )
-    rows = rows[rows["origin"] <= origin]
-    return rows[rows["origin"] == rows.groupby("symbol")["origin"].transform("max")]
+    rows = ledger.latest(model_id=model_id, until=origin)
+    if not (rows["origin"] == origin).any():
+        origins = ledger.read(model_id=model_id, columns=["origin"])["origin"].drop_duplicates().sort_values()
+        if len(origins):
+            raise DataError(
+                f"model {model_id} has issued no forecast from {origin.date()}: the {len(origins)} origins it has run "
+                f"from {origins.iloc[0].date()} to {origins.iloc[-1].date()}; next: another --origin, or --model"
+            )
+    return rows
 
 
 @contextmanager

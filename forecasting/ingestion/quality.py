@@ -4,7 +4,7 @@ A flag changes nothing. It says what was found, and what the likely cause is.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ STALE_BARS = 5
 LONG_STALE_BARS = 10
 """As many are stale whatever was traded meanwhile."""
 
+_YEAR = 252  # bars
 _SAME = 1e-6  # relative, of prices that count as equal
 # per rule of quarantine: what the first row of a run shows, and the likely cause
 _IN_WORDS = {
@@ -103,6 +104,19 @@ class QualityReport:
 
     histories: pd.DataFrame
     findings: pd.DataFrame
+
+
+def find_doubts(series: PriceSeries, sessions: int = 5) -> list[str]:
+    """Return, a sentence each, the flags that reach into a symbol's last sessions; of a year of bars, to be quick."""
+    if not len(series):
+        return []
+    part = replace(series, bars=series.bars.iloc[-_YEAR:])
+    flags = find_flags(part)
+    recent = flags[flags["last"] >= part.sessions[-min(sessions, len(part))]]
+    return [
+        f"{series.symbol}: {flag.rule} {flag.first.date()} to {flag.last.date()}: {flag.found}; {flag.likely_cause}"
+        for flag in recent.itertuples()
+    ]
 
 
 def check_quality(store: PriceStore, symbols: Sequence[str] | None = None) -> pd.DataFrame:

@@ -20,8 +20,8 @@ from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 
 VERBS = [
-    "fetch", "train", "backtest", "audit", "forecast", "run", "export", "validate", "score", "quality", "schedule",
-    "status",
+    "fetch", "train", "backtest", "audit", "forecast", "run", "export", "validate", "score", "quality", "retrain",
+    "schedule", "status",
     "dashboard",
 ]  # fmt: skip
 
