@@ -83,7 +83,28 @@ def fit_candidate(
     progress: Progress,
     clock: Clock,
 ) -> Candidate:
-    """Return the model that a recipe makes of price series by symbol, saved and registered.
+    """Return what `find_or_fit` does, registered."""
+    candidate = find_or_fit(workspace, universe, series, recipe, progress)
+    model = candidate.forecaster.model
+    Registry(workspace.models).register(
+        universe,
+        candidate.model_id,
+        clock(),
+        f"trained on {len(model.universe)} {'symbol' if len(model.universe) == 1 else 'symbols'}, sessions "
+        f"{model.first_session.date()} to {model.trained_until.date()}; prices known up to {model.fitted_until.date()}",
+        {"prices_sha256": model.prices_sha256},
+    )
+    return candidate
+
+
+def find_or_fit(
+    workspace: Workspace,
+    universe: Universe,
+    series: Mapping[str, PriceSeries],
+    recipe: Recipe,
+    progress: Progress,
+) -> Candidate:
+    """Return the model that a recipe makes of price series by symbol, saved.
 
     Where the same recipe and prices have made it before, nothing is trained. Killed, training goes on after its last
     finished epoch.
@@ -93,23 +114,11 @@ def fit_candidate(
     TooFewBars, Diverged
         As `RNNForecaster.fit`; nothing is saved.
     """
-    prices = hash_prices(series)
-    candidate = _find(workspace, series, recipe, prices)
-    if candidate is None:
-        forecaster = RNNForecaster(recipe).fit(
-            series, progress, _unfinished(workspace, universe) / "checkpoint.safetensors"
-        )
-        candidate = Candidate(save_model(forecaster, workspace.models), forecaster, True)
-    model = candidate.forecaster.model
-    Registry(workspace.models).register(
-        universe,
-        candidate.model_id,
-        clock(),
-        f"trained on {len(model.universe)} {'symbol' if len(model.universe) == 1 else 'symbols'}, sessions "
-        f"{model.first_session.date()} to {model.trained_until.date()}; prices known up to {model.fitted_until.date()}",
-        {"prices_sha256": prices},
-    )
-    return candidate
+    if (candidate := _find(workspace, series, recipe, hash_prices(series))) is not None:
+        return candidate
+    checkpoint = _unfinished(workspace, universe) / "checkpoint.safetensors"
+    forecaster = RNNForecaster(recipe).fit(series, progress, checkpoint)
+    return Candidate(save_model(forecaster, workspace.models), forecaster, True)
 
 
 def settle_candidate(

@@ -27,6 +27,12 @@ def split_forecastable(
     return {symbol: s for symbol, s in series.items() if symbol not in failures}, failures
 
 
+def open_sessions(series: PriceSeries, forecaster: RNNForecaster) -> pd.DatetimeIndex:
+    """Return the sessions that a model can forecast from: enough bars up to them, and none that it was trained on."""
+    sessions = series.parts()[-1].sessions[forecaster.needs - 1 :]
+    return sessions[sessions > forecaster.model.trained_until]
+
+
 def find_stale(series: Mapping[str, PriceSeries], now: pd.Timestamp) -> dict[str, str]:
     """Return, by symbol, how old live prices are whose last session is older than the calendar expects at `now`."""
     stale = {}

@@ -21,7 +21,7 @@ from forecasting.forecasts import OLD_MODEL, STALE
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
 from forecasting.ingestion.quality import find_doubts
-from forecasting.issuing import find_stale, issue_origins, split_forecastable
+from forecasting.issuing import find_stale, issue_origins, open_sessions, split_forecastable
 from forecasting.jobs import utc_now
 from forecasting.ledger import Ledger
 from forecasting.logs import JobLog, Step
@@ -249,8 +249,7 @@ class _Evening:
         last = self.ledger.last_origins(list(series), self.registry.models_of(self.universe.name))
         origins = {}
         for symbol, s in series.items():
-            sessions = s.parts()[-1].sessions[forecaster.needs - 1 :]
-            sessions = sessions[sessions > forecaster.model.trained_until]
+            sessions = open_sessions(s, forecaster)
             missed = sessions[sessions > last[symbol]] if symbol in last else sessions[-1:]
             if len(missed):
                 origins[symbol] = missed[-MOST_CAUGHT_UP:]

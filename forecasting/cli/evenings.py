@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from forecasting.cli.console import reported_errors, say, shown_progress
-from forecasting.cli.inputs import evening_universe, open_workspace
+from forecasting.cli.console import reported_errors, say, show_json, shown_progress
+from forecasting.cli.inputs import choose_universe, evening_universe, open_workspace, read_day, stored_universe
 from forecasting.cli.options import (
+    From,
     JsonOption,
     OnFailure,
     Source,
+    To,
     TrainEvery,
     UniverseOption,
     Verbose,
@@ -56,6 +58,40 @@ def retrain(
         if report.exit_code:
             _tell(command, place, report, last_report_path(place))
             raise typer.Exit(report.exit_code)
+
+
+def replay(
+    first: From = None,
+    last: To = None,
+    universe: UniverseOption = None,
+    train_every: TrainEvery = 20,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the evening job as of past sessions: a track record at once.
+
+    On stored prices, cut at each session: for a universe, by default all stored symbols. The forecasts enter the ledger
+    as replay, never as live.
+    """
+    with reported_errors(as_json, verbose, workspace):
+        begin, end = read_day("--from", first), read_day("--to", last)
+        place = open_workspace(workspace)
+        chosen = choose_universe(None, universe) or stored_universe(place)
+        from forecasting.replaying import replay as run_evenings
+        from forecasting.scoring import Scores
+        from forecasting.track_record import RECORD_COLUMNS, make_track_record
+
+        with shown_progress(as_json) as progress:
+            report = run_evenings(place, chosen, begin, end, train_every=train_every, progress=progress)
+        scores = Scores(place.scores).read("first", columns=RECORD_COLUMNS)
+        record = make_track_record(scores[scores["mode"] == "replay"])
+        from forecasting.cli import render, values
+
+        if as_json:
+            show_json(values.replay_values(report, record))
+        else:
+            render.show_replay(report, record)
 
 
 def schedule(

@@ -42,6 +42,11 @@ Window = Annotated[int, typer.Option(help="Sessions in a training window.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training windows.")]
 Seed = Annotated[int, typer.Option(help="The same seed, data and machine kind give the same forecast.")]
 TrainEvery = Annotated[int, typer.Option(help="Sessions after which a model is trained anew.", min=1)]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="DATE", help="First session, such as 2018-01-02; a year back by default."),
+]
+To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last session; the last stored by default.")]
 TestSessions = Annotated[int, typer.Option(help="Sessions at the end that are forecast, from every origin.")]
 RefitEvery = Annotated[int, typer.Option(help="Sessions between refits in the test; 0 fits once.")]
 TrainSessions = Annotated[

@@ -24,6 +24,7 @@ from forecasting.forecasts import REPORT_LIKELY, Forecast, explain_flags
 from forecasting.ingestion.quality import QualityReport
 from forecasting.instruments import EMBEDDED_SOURCES
 from forecasting.jobs import RunReport
+from forecasting.replaying import ReplayReport
 from forecasting.scoring import ScoreReport
 from forecasting.steps import FetchReport, ForecastReport
 from forecasting.track_record import ALL_MODELS
@@ -180,6 +181,20 @@ def show_models(rows: Sequence[Mapping[str, Any]], workspace: Path | None) -> No
                 _print(Padding(row["damaged"] or row["reason"], (0, 0, 0, 4)))
 
 
+def show_replay(report: ReplayReport, record: pd.DataFrame) -> None:
+    """Print what was replayed, by which models, and the track record it adds to."""
+    first, last = report.sessions[0].date(), report.sessions[-1].date()
+    _print(
+        f"{report.universe}: {_count(len(report.sessions), 'evening')} from {first} to {last}, "
+        f"{_count(report.rows, 'new row')} in the ledger, all of them replay",
+        f"Each from bars cut at its session, as they were known at {report.known_at:%Y-%m-%d %H:%M} UTC: what was "
+        "revised in between is not undone.",
+    )
+    _print_unbroken(*(f"{t.session.date()}  {t.model_id} serves: {t.reason.split(';')[0]}" for t in report.trainings))
+    _print("")
+    show_scores(report.scored, record, "first")
+
+
 def show_scores(report: ScoreReport, record: pd.DataFrame, view: str) -> None:
     """Print what was scored, and the track record by model and horizon, live and replay apart."""
     restated = f", {_count(report.restated, 'score')} changed with their prices" if report.restated else ""
@@ -258,7 +273,7 @@ def show_evening(report: EveningReport) -> None:
     _print(*(f"warning: {warning}" for warning in report.warnings))
     show_files(report.files)
     if report.ledger_head:
-        _print_unbroken(f"ledger: {report.ledger_rows} rows, head {report.ledger_head}")
+        _print_unbroken(f"ledger head {Head(report.ledger_rows, report.ledger_head)}")
 
 
 def show_check(report: FileCheck) -> None:

@@ -13,6 +13,7 @@ from forecasting.exports.validation import FileCheck
 from forecasting.forecasts import Forecast
 from forecasting.ingestion.quality import QualityReport
 from forecasting.jobs import RunReport
+from forecasting.replaying import ReplayReport
 from forecasting.scoring import ScoreReport
 from forecasting.steps import FetchReport, ForecastReport
 
@@ -128,6 +129,22 @@ def score_values(report: ScoreReport, record: pd.DataFrame) -> dict[str, Any]:
         "unpriced": list(report.unpriced),
         "ledger_head": head_values(report.head),
         "record": record.assign(**days).to_dict("records"),
+    }
+
+
+def replay_values(report: ReplayReport, record: pd.DataFrame) -> dict[str, Any]:
+    """Return what was replayed, and the track record it adds to."""
+    return {
+        "universe": report.universe,
+        "first": str(report.sessions[0].date()),
+        "last": str(report.sessions[-1].date()),
+        "sessions": len(report.sessions),
+        "prices_known_at": report.known_at,
+        "trainings": [
+            {"session": str(t.session.date()), "model_id": t.model_id, "reason": t.reason} for t in report.trainings
+        ],
+        "new_rows": report.rows,
+        **score_values(report.scored, record),
     }
 
 

@@ -30,6 +30,7 @@ for _verb, _example in (
     (exports.validate, "tickercast validate latest.csv"),
     (ledger.score, "tickercast score --view now"),
     (evenings.retrain, "tickercast retrain --universe us20"),
+    (evenings.replay, "tickercast replay --from 2018-01-02 --to 2018-12-31"),
     (evenings.schedule, "tickercast schedule --universe us20"),
     (prices.status, "tickercast status --json"),
     (forecasts.dashboard, "tickercast dashboard --port 8502"),

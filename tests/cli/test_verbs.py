@@ -21,8 +21,7 @@ from forecasting.store import PriceStore
 
 VERBS = [
     "fetch", "train", "backtest", "audit", "forecast", "run", "export", "validate", "score", "quality", "retrain",
-    "schedule", "status",
-    "dashboard",
+    "replay", "schedule", "status", "dashboard",
 ]  # fmt: skip
 
 
