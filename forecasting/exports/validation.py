@@ -77,7 +77,7 @@ def check_tables(schema: Schema, tables: Iterable[tuple[pa.Table, np.ndarray]], 
         parts.append(read_cells(schema, table, rows, findings))
         numbers.append(rows)
     if not parts:
-        findings.add(np.array([FIRST_ROW - 1]), None, ["a header alone"], "a file has at least one row")
+        findings.add(np.array([FIRST_ROW - 1]), None, ["no whole row"], "a file has at least one row")
         return 0
     rows = np.concatenate(numbers)
     if findings.count == 0:
