@@ -38,24 +38,25 @@ class Findings:
 
     def __init__(self) -> None:
         self.count = 0
-        self._problems: list[Problem] = []
+        self._problems: dict[tuple[str | None, str], list[Problem]] = {}
 
     def add(self, rows: np.ndarray, column: str | None, found: Sequence[str], rule: str) -> None:
         """Add problems of one kind.
 
         Parameters
         ----------
-        rows : ascending
+        rows : ascending, and after those of this kind that were added before
         found : what stands in them, or in the first `MOST_NAMED`
         """
         self.count += len(rows)
-        self._problems += [
-            Problem(int(row), column, text, rule) for row, text in zip(rows[:MOST_NAMED], found, strict=False)
-        ]
+        kept = self._problems.setdefault((column, rule), [])
+        room = MOST_NAMED - len(kept)
+        kept += [Problem(int(row), column, text, rule) for row, text in zip(rows[:room], found, strict=False)]
 
     def first(self) -> tuple[Problem, ...]:
         """Return the first problems, by row."""
-        return tuple(sorted(self._problems, key=lambda problem: problem.row)[:MOST_NAMED])
+        problems = [problem for kept in self._problems.values() for problem in kept]
+        return tuple(sorted(problems, key=lambda problem: problem.row)[:MOST_NAMED])
 
 
 def shown(text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def check_tables(schema: Schema, tables: Iterable[tuple[pa.Table, np.ndarray]], 
         parts.append(read_cells(schema, table, rows, findings))
         numbers.append(rows)
     if not parts:
-        findings.add(np.array([FIRST_ROW - 1]), None, ["a header alone"], "a file has at least one row")
+        findings.add(np.array([FIRST_ROW - 1]), None, ["no whole row"], "a file has at least one row")
         return 0
     rows = np.concatenate(numbers)
     if findings.count == 0:
@@ -92,8 +93,12 @@ def check_tables(schema: Schema, tables: Iterable[tuple[pa.Table, np.ndarray]], 
 def _shown(schema: Schema, cells: pd.Series) -> list[str]:
     """Return what stands in cells of a column."""
     form = (schema.spec(str(cells.name)) or {}).get("format")
-    if form == "date":
-        return [f"{value:%Y-%m-%d}" for value in cells]
-    if form == "date-time":
-        return [f"{value.isoformat()}Z" for value in cells]
-    return [shown("" if pd.isna(value) else f"{value:.17g}" if isinstance(value, float) else value) for value in cells]
+    return [_shown_value(value, form) for value in cells]
+
+
+def _shown_value(value: Any, form: str | None) -> str:
+    if pd.isna(value):
+        return shown("")
+    if isinstance(value, pd.Timestamp):
+        return shown(f"{value:%Y-%m-%d}" if form == "date" else f"{value.isoformat()}Z")
+    return shown(repr(value).removesuffix(".0") if isinstance(value, float) else value)

@@ -272,6 +272,12 @@ def test_rows_of_another_length_are_named_and_leave_the_numbers_of_others_right(
     assert ("currency", "'usd'") in [(p.column, p.found) for p in report.problems if p.row == 13]
 
 
+def test_a_file_whose_rows_are_all_of_another_length_is_counted_to_its_end(tmp_path):
+    report = check_file(saved(tmp_path / "file", WIDE.replace("\n", ",9\n").replace(",9\n", "\n", 1).encode()))
+    assert (report.count, report.rows) == (WIDE.count("\n"), 0)
+    assert [p.row for p in report.problems] == [1, *range(2, WIDE.count("\n") + 1)]
+
+
 def test_row_numbers_stay_right_in_a_file_of_many_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "_BLOCK", 2**12)
     lines = LONG.splitlines()
@@ -331,7 +337,7 @@ def test_an_archive_that_was_cut_off_is_named(tmp_path, cut):
 
 def test_a_header_alone_is_no_file(tmp_path):
     (problem,) = check_file(saved(tmp_path / "file", LONG.encode().partition(b"\n")[0])).problems
-    assert problem.sentence == "row 1: found a header alone; the rule: a file has at least one row"
+    assert problem.sentence == "row 1: found no whole row; the rule: a file has at least one row"
 
 
 VALUES = [float(row["value"]) for row in cells(LONG)]
