@@ -56,6 +56,8 @@ _HOMES = {
     "forecasting.promotions": ["promote_model", "rollback_model"],
     "forecasting.records": ["running_job"],
     "forecasting.registry": ["Registry"],
+    "forecasting.replaying": ["replay"],
+    "forecasting.retraining": ["retrain"],
     "forecasting.scoring": ["ScoreReport", "Scores"],
     "forecasting.store": ["PriceStore"],
     "forecasting.track_record": ["RECORD_COLUMNS", "make_track_record"],
