@@ -7,8 +7,6 @@ chain that was written anew shows to whoever has one.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from forecasting.chain import NO_RECORDS, Break, Head, extend_chain, find_moved,
 from forecasting.errors import DataError
 from forecasting.forecasts import Forecast
 from forecasting.ledger_rows import LEDGER_KEY, LEDGER_SCHEMA, make_rows
-from forecasting.tables import append_rows, one_of, read_table, to_frame
+from forecasting.tables import all_of, append_rows, one_of, read_table, to_frame
 from forecasting.tidying import tidy
 from forecasting.workspace import read_json, write_json
 
@@ -243,6 +241,4 @@ class Ledger:
 
 
 def _condition(symbols: Sequence[str] | None, model_id: str | None) -> ds.Expression | None:
-    wanted = {"symbol": symbols, "model_id": None if model_id is None else [model_id]}
-    tests = [one_of(name, values, LEDGER_SCHEMA) for name, values in wanted.items() if values is not None]
-    return reduce(and_, tests) if tests else None
+    return all_of({"symbol": symbols, "model_id": model_id and [model_id]}, LEDGER_SCHEMA)

@@ -159,7 +159,7 @@ def show_scores(report: ScoreReport, record: pd.DataFrame, view: str) -> None:
             _print("", f"and {_count(more, 'earlier model')}; --model ID shows one, --json all")
     if len(record):
         _print(
-            "\nGain: CRPS below that of the random walk issued with the forecasts. 80%, 90%: the share of outcomes inside "
+            "\nGain: CRPS below that of the random walk issued with the forecasts. 80%, 90%: share of outcomes inside "
             "these intervals. In brackets: 90% intervals, from 20 origins on and four times as many as sessions ahead."
         )
     _show_named("no prices", dict.fromkeys(report.unpriced, "in the ledger, not in the store; not scored"))
