@@ -201,10 +201,8 @@ class Ledger:
         number = ds.field("sequence")
         others = self._table(number.is_null() | (number < 1) | (number > head.rows), [*LEDGER_KEY, "sequence"], ())
         for other in others.slice(0, 1).to_pylist():
-            raise DataError(
-                f"ledger: record {head.rows + 1} is missing, and {name_record(other)} has no place after record "
-                f"{head.rows}; {_RESTORE}"
-            )
+            missing = f"record {head.rows + 1} is missing, and " if (other["sequence"] or 0) > head.rows else ""
+            raise DataError(f"ledger: {missing}{name_record(other)} has no place in the chain; {_RESTORE}")
 
     def _require_one_each(self, keys: Sequence[pd.Series]) -> None:
         """Raise `DataError` where two records, of whose keys these are the hashes, are of the same forecast."""
