@@ -9,6 +9,7 @@ from typing import Any
 _HOMES = {
     "forecasting.bars": ["PriceSeries", "make_series", "normalize_bars", "validate_bars"],
     "forecasting.cards": ["card_markdown", "make_card", "read_models"],
+    "forecasting.chain": ["Head"],
     "forecasting.charts": ["forecast_figure", "price_text"],
     "forecasting.config": [
         "LEVELS",
@@ -60,7 +61,7 @@ _HOMES = {
     "forecasting.retraining": ["retrain"],
     "forecasting.scoring": ["ScoreReport", "Scores"],
     "forecasting.store": ["PriceStore"],
-    "forecasting.track_record": ["RECORD_COLUMNS", "make_track_record"],
+    "forecasting.track_record": ["ALL_MODELS", "RECORD_COLUMNS", "make_track_record"],
     "forecasting.universe": ["Universe", "make_universe", "read_universe"],
     "forecasting.workspace": ["Workspace", "find_workspace"],
 }

@@ -7,8 +7,6 @@ chain that was written anew shows to whoever has one.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import reduce
-from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from forecasting.chain import NO_RECORDS, Break, Head, extend_chain, find_moved,
 from forecasting.errors import DataError
 from forecasting.forecasts import Forecast
 from forecasting.ledger_rows import LEDGER_KEY, LEDGER_SCHEMA, make_rows
-from forecasting.tables import append_rows, one_of, read_table, to_frame
+from forecasting.tables import all_of, append_rows, one_of, read_table, to_frame
 from forecasting.tidying import tidy
 from forecasting.workspace import read_json, write_json
 
@@ -213,10 +211,8 @@ class Ledger:
         number = ds.field("sequence")
         others = self._table(number.is_null() | (number < 1) | (number > head.rows), [*LEDGER_KEY, "sequence"], ())
         for other in others.slice(0, 1).to_pylist():
-            raise DataError(
-                f"ledger: record {head.rows + 1} is missing, and {name_record(other)} has no place after record "
-                f"{head.rows}; {_RESTORE}"
-            )
+            missing = f"record {head.rows + 1} is missing, and " if (other["sequence"] or 0) > head.rows else ""
+            raise DataError(f"ledger: {missing}{name_record(other)} has no place in the chain; {_RESTORE}")
 
     def _require_one_each(self, keys: Sequence[pd.Series]) -> None:
         """Raise `DataError` where two records, of whose keys these are the hashes, are of the same forecast."""
@@ -256,7 +252,8 @@ def _condition(
     symbols: Sequence[str] | None, model_id: str | Sequence[str] | None, until: pd.Timestamp | None = None
 ) -> ds.Expression | None:
     wanted = {"symbol": symbols, "model_id": [model_id] if isinstance(model_id, str) else model_id}
-    tests = [one_of(name, values, LEDGER_SCHEMA) for name, values in wanted.items() if values is not None]
-    if until is not None:
-        tests.append(ds.field("origin") <= pa.scalar(until.date(), LEDGER_SCHEMA.field("origin").type))
-    return reduce(and_, tests) if tests else None
+    found = all_of(wanted, LEDGER_SCHEMA)
+    if until is None:
+        return found
+    early = ds.field("origin") <= pa.scalar(until.date(), LEDGER_SCHEMA.field("origin").type)
+    return early if found is None else found & early

@@ -12,58 +12,59 @@ VIEWS = ("first", "now")
 """Prices as they stood when the outcome was first known, and as they stand now."""
 
 _FOREVER = np.iinfo("int64").max
+_DAYS = 2**20  # more than there are days between a symbol's sessions
 
 
 class _Told:
-    """All that was told of a number by session, and when; an instant is microseconds since 1970.
+    """All that was told of a number by symbol and session, and when; an instant is microseconds since 1970.
 
     Parameters
     ----------
-    rows : one symbol's `session`, `known_at` and the number; NaN where it was withdrawn
-    number : its column
+    days : integers that name symbol and session, as `_days` returns them
+    values : the number; NaN where it was withdrawn
+    known : instants
     """
 
-    def __init__(self, rows: pd.DataFrame, number: str) -> None:
-        rows = rows.sort_values(["session", "known_at"])
-        sessions, values = rows["session"].to_numpy("datetime64[us]"), rows[number].to_numpy("float64")
-        known = rows["known_at"].to_numpy("datetime64[us]").astype("int64")
+    def __init__(self, days: np.ndarray, values: np.ndarray, known: np.ndarray) -> None:
+        order = np.lexsort([known, days])
+        days, values, known = days[order], values[order], known[order]
         # what was told again without a change was not told
         same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-        new = np.ones(len(rows), dtype=bool)
-        new[1:] = ~same | (sessions[1:] != sessions[:-1])
+        new = np.ones(len(days), dtype=bool)
+        new[1:] = ~same | (days[1:] != days[:-1])
         self._values, self._known = values[new], known[new]
-        self.sessions, self._begins = np.unique(sessions[new], return_index=True)
+        self.days, self._begins, lengths = np.unique(days[new], return_index=True, return_counts=True)
         self._instants = np.unique(self._known)
-        day = np.repeat(np.arange(len(self.sessions)), np.diff(np.append(self._begins, len(self._known))))
-        self._order = self._key(day, self._known)
-        # the first number of each session, which a withdrawal is not
-        numbered = np.flatnonzero(~np.isnan(self._values))
-        self.first_known = np.full(len(self.sessions), _FOREVER)
-        self.first_known[day[numbered][::-1]] = self._known[numbered][::-1]
+        position = np.repeat(np.arange(len(self.days)), lengths)
+        self._order = self._place(position, self._known)
+        # when the first number of each day was known, which a withdrawal is not
+        numbered = np.flatnonzero(~np.isnan(self._values))[::-1]
+        self.first_known = np.full(len(self.days), _FOREVER)
+        self.first_known[position[numbered]] = self._known[numbered]
 
-    def find(self, sessions: np.ndarray) -> np.ndarray:
-        """Return where sessions stand among those told; -1 where one is not."""
-        return pd.Index(self.sessions).get_indexer(pd.Index(sessions))
+    def find(self, days: np.ndarray) -> np.ndarray:
+        """Return where days stand among those told; -1 where one is not."""
+        return pd.Index(self.days).get_indexer(pd.Index(days))
 
     def at(self, positions: np.ndarray, instants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the numbers of sessions as known at instants, NaN where there was none, and since when."""
-        last = np.searchsorted(self._order, self._key(positions, instants), side="right") - 1
+        """Return the numbers of days as known at instants, NaN where there was none, and since when."""
+        last = np.searchsorted(self._order, self._place(positions, instants), side="right") - 1
         there = last >= self._begins[positions]
         return np.where(there, self._values[last], np.nan), np.where(there, self._known[last], 0)
 
-    def _key(self, positions: np.ndarray, instants: np.ndarray) -> np.ndarray:
-        """Return integers that are ordered by session, then instant."""
+    def _place(self, positions: np.ndarray, instants: np.ndarray) -> np.ndarray:
+        """Return integers that are ordered by day, then instant."""
         return positions * (len(self._instants) + 1) + np.searchsorted(self._instants, instants, side="right")
 
 
 def find_outcomes(rows: pd.DataFrame, closes: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
-    """Return the outcomes of one symbol's forecasts that have any, under each of `VIEWS`.
+    """Return the outcomes of forecasts that have any, under each of `VIEWS`.
 
     Parameters
     ----------
-    rows : `origin` and `target_session` of forecasts, on any index
-    closes : all that was told of `session`, `close` as traded, `known_at`
-    splits : all that was told of `session`, `value` (new shares per old), `known_at`
+    rows : `symbol`, `origin` and `target_session` of forecasts, on any index
+    closes : all that was told of `symbol`, `session`, `close` as traded, `known_at`
+    splits : all that was told of `symbol`, `session`, `value` (new shares per old), `known_at`
 
     Returns
     -------
@@ -77,26 +78,35 @@ def find_outcomes(rows: pd.DataFrame, closes: pd.DataFrame, splits: pd.DataFrame
     -----
     Of splits, only those from the origin to the target count, so that a later one changes no outcome by rounding.
     """
-    told, ratios = _Told(closes, "close"), _Told(splits, "value")
-    origin, target = (rows[name].to_numpy("datetime64[us]") for name in ("origin", "target_session"))
+    symbols = pd.Index(rows["symbol"].unique())
+    told = _Told(_days(symbols, closes, "session"), closes["close"].to_numpy("float64"), closes["known_at"].array.asi8)
+    ratios = _Told(
+        _days(symbols, splits, "session"), splits["value"].to_numpy("float64"), splits["known_at"].array.asi8
+    )
+    origin, target = _days(symbols, rows, "origin"), _days(symbols, rows, "target_session")
     begin, end = told.find(origin), told.find(target)
     there = np.flatnonzero((begin >= 0) & (end >= 0))
     origin, target, begin, end = origin[there], target[there], begin[there], end[there]
     first = np.maximum(told.first_known[begin], told.first_known[end])
-    between = [np.flatnonzero((origin < session) & (session <= target)) for session in ratios.sessions]
-    for k, inside in enumerate(between):
-        if not np.isnan(ratios.at(np.array([k]), np.array([_FOREVER]))[0][0]):
-            first[inside] = np.maximum(first[inside], ratios.first_known[k])
+    between = [np.flatnonzero((origin < day) & (day <= target)) for day in ratios.days]
+    in_force = ~np.isnan(ratios.at(np.arange(len(ratios.days)), np.full(len(ratios.days), _FOREVER))[0])
+    for inside, since in zip(between, np.where(in_force, ratios.first_known, 0), strict=True):
+        first[inside] = np.maximum(first[inside], since)
     parts = []
     for view, instants in zip(VIEWS, (first, np.full(len(there), _FOREVER)), strict=True):
-        (before, since), (after, until) = told.at(begin, instants), told.at(end, instants)
-        outcome, known = np.log(after) - np.log(before), np.maximum(since, until)
+        (before, begun), (after, ended) = told.at(begin, instants), told.at(end, instants)
+        outcome, known = np.log(after) - np.log(before), np.maximum(begun, ended)
         for k, inside in enumerate(between):
             ratio, when = ratios.at(np.full(len(inside), k), instants[inside])
             outcome[inside] += np.log(np.where(np.isnan(ratio), 1.0, ratio))
             known[inside] = np.maximum(known[inside], when)
-        known = first if view == "first" else known
-        known_at = pd.to_datetime(np.where(np.isnan(outcome), 0, known), unit="us", utc=True).as_unit("us")
+        known = np.where(np.isnan(outcome), 0, first if view == "first" else known)
+        known_at = pd.to_datetime(known, unit="us", utc=True).as_unit("us")
         part = pd.DataFrame({"row": rows.index[there], "view": view, "outcome": outcome, "known_at": known_at})
         parts.append(part[~np.isnan(outcome)])
     return pd.concat(parts, ignore_index=True)
+
+
+def _days(symbols: pd.Index, frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Return integers that name the symbol and a session of each row, those of one symbol in order."""
+    return symbols.get_indexer(frame["symbol"]) * _DAYS + frame[column].to_numpy("datetime64[D]").astype("int64")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
-from operator import and_, or_
+from operator import or_
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from forecasting.forecasts import central_intervals
 from forecasting.ledger import Ledger
 from forecasting.outcomes import find_outcomes
 from forecasting.store import PriceStore
-from forecasting.tables import append_rows, one_of, read_table, replace_rows, to_frame
+from forecasting.tables import all_of, append_rows, one_of, read_table, replace_rows, to_frame
 from forecasting.tidying import tidy_parts
 from forecasting.workspace import read_json, write_json
 
@@ -54,7 +54,9 @@ _SCORED = ["levels", "values", "random_walk", "prob_up"]
 _RANGED = ("sequence", "symbol", "origin", "target_session")
 _PART = "month"  # of the target session: the files of a month are merged, and no other
 _STATE = "_state.json"  # Delta leaves alone what begins with an underscore
-_BATCH = 50  # symbols scored at a time
+_AT_ONCE = 500  # symbols scored at a time on an evening, after which a few sessions are new
+_BATCH = 50  # symbols scored at a time where there may be years to score
+_EVENING = (20, 100_000)  # changed sessions and new records up to which it is one
 _MOST_NAMED = 5_000  # records replaced at a time
 
 
@@ -83,13 +85,16 @@ class _Seen(NamedTuple):
     records: int
 
 
+_NOTHING_SEEN = _Seen(pd.Timestamp(0, tz="UTC"), 0)
+
+
 class Scores:
     """Scores under a workspace's `scores` folder. Who updates them holds the workspace's lock.
 
     Parameters
     ----------
     root
-        The folder; it is created by the first update that scores something.
+        The folder; it is created by the first update after an issue.
     """
 
     def __init__(self, root: Path) -> None:
@@ -108,11 +113,9 @@ class Scores:
         ----------
         view : of `VIEWS`; None for both
         """
-        wanted = {"view": None if view is None else [view], "symbol": symbols}
-        wanted["model_id"] = None if model_id is None else [model_id]
-        tests = [one_of(name, values, SCORES_SCHEMA) for name, values in wanted.items() if values is not None]
+        wanted = {"view": view and [view], "symbol": symbols, "model_id": model_id and [model_id]}
         names = list(columns or SCORES_SCHEMA.names)
-        rows = self._select(reduce(and_, tests) if tests else None, list(dict.fromkeys([*names, *SCORE_KEY])))
+        rows = self._select(all_of(wanted, SCORES_SCHEMA), list(dict.fromkeys([*names, *SCORE_KEY])))
         return rows.sort_values(["view", "sequence"], ignore_index=True)[names]
 
     def update(self, ledger: Ledger, store: PriceStore) -> ScoreReport:
@@ -130,7 +133,7 @@ class Scores:
         if now.known_until < seen.known_until or now.records < seen.records:  # other prices, or another ledger
             seen = _NOTHING_SEEN
         matured = restated = 0
-        for symbols, concerned in _batches([s for s in issued if s in priced], ledger, store, seen):
+        for symbols, concerned in _batches([s for s in issued if s in priced], ledger, store, seen, now):
             forecasts = ledger.select(concerned, [*_ISSUED, *_SCORED])
             scores = to_frame(_typed(make_scores(forecasts, _outcomes(forecasts, store, symbols))))  # as they are read
             before = self._select(concerned)
@@ -173,24 +176,18 @@ class Scores:
             return _NOTHING_SEEN
 
 
-_NOTHING_SEEN = _Seen(pd.Timestamp(0, tz="UTC"), 0)
-
-
 def _batches(
-    issued: Sequence[str], ledger: Ledger, store: PriceStore, seen: _Seen
+    issued: Sequence[str], ledger: Ledger, store: PriceStore, seen: _Seen, now: _Seen
 ) -> Iterator[tuple[Sequence[str], ds.Expression]]:
     """Yield symbols with the condition, on the ledger and the scores, of rows that are to be scored, perhaps anew."""
     new = ds.field("sequence") > seen.records
-    if seen == _NOTHING_SEEN:
-        closes = splits = store.told("events", [], [])
-    else:
-        closes = store.told("bars_1d", [], since=seen.known_until)
-        told = store.told("events", ["kind"], since=seen.known_until)
-        splits = told[told["kind"] == "split"]
+    closes, splits = _changes(store, seen)
     concerned = {*ledger.select(new, ["symbol"])["symbol"], *closes["symbol"], *splits["symbol"]}
     symbols = [symbol for symbol in issued if symbol in concerned]
-    for begin in range(0, len(symbols), _BATCH):
-        batch = symbols[begin : begin + _BATCH]
+    evening = closes["session"].nunique() <= _EVENING[0] and now.records - seen.records <= _EVENING[1]
+    size = _AT_ONCE if evening else _BATCH
+    for begin in range(0, len(symbols), size):
+        batch = symbols[begin : begin + size]
         days = pa.array(closes["session"][closes["symbol"].isin(batch)].unique(), SCORES_SCHEMA.field("origin").type)
         tests = [new, ds.field("origin").isin(days), ds.field("target_session").isin(days)]
         for symbol, session in splits[["symbol", "session"]][splits["symbol"].isin(batch)].itertuples(index=False):
@@ -199,18 +196,21 @@ def _batches(
         yield batch, one_of("symbol", batch, SCORES_SCHEMA) & reduce(or_, tests)
 
 
+def _changes(store: PriceStore, seen: _Seen) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the closes and the splits that were told since, none where no record was seen: then all are new."""
+    symbols: list[str] | None = None if seen.records else []
+    closes, events = (
+        store.told(table, columns, symbols, since=seen.known_until)
+        for table, columns in (("bars_1d", []), ("events", ["kind"]))
+    )
+    return closes, events[events["kind"] == "split"]
+
+
 def _outcomes(forecasts: pd.DataFrame, store: PriceStore, symbols: Sequence[str]) -> pd.DataFrame:
     """Return the outcomes of forecasts of some symbols, as `find_outcomes` has them."""
     first = forecasts["origin"].min() if len(forecasts) else None
     closes, events = store.told("bars_1d", ["close"], symbols, first), store.told("events", ["kind", "value"], symbols)
-    splits = events[events["kind"] == "split"]
-    closes_of, splits_of = (dict(list(rows.groupby("symbol"))) for rows in (closes, splits))
-    parts = [
-        find_outcomes(rows, closes_of.get(symbol, closes.iloc[:0]), splits_of.get(symbol, splits.iloc[:0]))
-        for symbol, rows in forecasts.groupby("symbol")
-    ]
-    none = find_outcomes(forecasts.iloc[:0], closes.iloc[:0], splits.iloc[:0])
-    return pd.concat(parts, ignore_index=True) if parts else none
+    return find_outcomes(forecasts, closes, events[events["kind"] == "split"])
 
 
 def make_scores(forecasts: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -185,17 +187,19 @@ def read_rows(
     WorkspaceError
         The table is damaged.
     """
-    condition = None
-    for column, values in (isin or {}).items():
-        test = one_of(column, values, schema)
-        condition = test if condition is None else condition & test
-    return to_frame(read_table(path, schema, condition, columns))
+    return to_frame(read_table(path, schema, all_of(isin or {}, schema), columns))
 
 
 def one_of(column: str, values: Sequence[str], schema: pa.Schema) -> ds.Expression:
     """Return the condition that a column holds one of some values; none matches an empty list."""
     # typed, or an empty list would be of no type at all
     return ds.field(column).isin(pa.array(list(values), schema.field(column).type))
+
+
+def all_of(isin: Mapping[str, Sequence[str] | None], schema: pa.Schema) -> ds.Expression | None:
+    """Return the condition that each column holds one of its values, any for None; no condition where all may."""
+    tests = [one_of(column, values, schema) for column, values in isin.items() if values is not None]
+    return reduce(and_, tests) if tests else None
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

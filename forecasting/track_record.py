@@ -50,7 +50,7 @@ def make_track_record(scores: pd.DataFrame, horizons: Sequence[int] | None = Non
     Notes
     -----
     The statistics are those of a backtest (`evaluation.significance`). With `needed` to 250 sessions, 90% intervals of
-    the skill of two equals held in 84 to 93% of simulated records, those of coverage in 81 to 93%; least at 20
+    the skill of two equals held in 84 to 93% of simulated records, those of coverage in 80 to 93%: least at 20
     sessions ahead.
     """
     horizons = horizons or report_horizons(int(scores["horizon"].max()) if len(scores) else 1)

@@ -181,12 +181,20 @@ def test_a_forecast_that_is_chained_twice_is_named(ledger, tmp_path, monkeypatch
         ledger.verify()
 
 
-def test_a_record_without_a_place_is_named(ledger, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (None, r"ledger: record None \(AAA, .*, horizon 2\) has no place in the chain"),
+        (0, r"ledger: record 0 \(AAA, .*, horizon 2\) has no place in the chain"),
+        (10**9, r"ledger: record 4 is missing, and record 1000000000 \(AAA, .*, horizon 2\) has no place"),
+    ],
+)
+def test_a_record_without_a_place_is_named(ledger, tmp_path, number, says):
     issue(ledger)
     table = DeltaTable(str(tmp_path / "ledger")).to_pyarrow_table().sort_by("sequence").slice(1, 1)
-    stray = table.set_column(0, "sequence", pa.array([None], pa.int64()))
+    stray = table.set_column(0, "sequence", pa.array([number], pa.int64()))
     write_deltalake(str(tmp_path / "ledger"), stray, mode="append")
-    with pytest.raises(DataError, match=r"record None \(AAA, .*, horizon 2\) has no place"):
+    with pytest.raises(DataError, match=says):
         ledger.verify()
 
 

@@ -19,12 +19,14 @@ def told(column: str, *rows: tuple[int, float, int]) -> pd.DataFrame:
     """Return a frame of (day by position, number, evening it was known)."""
     days, values, evenings = zip(*rows, strict=True) if rows else ((), (), ())
     known = pd.DatetimeIndex([at(e) for e in evenings], tz="UTC").as_unit("us")
-    return pd.DataFrame({"session": DAYS[list(days)], column: np.array(values, "float64"), "known_at": known})
+    return pd.DataFrame(
+        {"symbol": "AAA", "session": DAYS[list(days)], column: np.array(values, "float64"), "known_at": known}
+    )
 
 
 def outcomes(closes: pd.DataFrame, splits: pd.DataFrame | None = None, origin: int = 0, target: int = 2) -> dict:
     """Return outcome and since when it is known, by view."""
-    row = pd.DataFrame({"origin": DAYS[[origin]], "target_session": DAYS[[target]]}, index=[7])
+    row = pd.DataFrame({"symbol": "AAA", "origin": DAYS[[origin]], "target_session": DAYS[[target]]}, index=[7])
     found = find_outcomes(row, closes, told("value") if splits is None else splits)
     assert set(found["row"]) <= {7}
     return {r["view"]: (r["outcome"], r["known_at"]) for r in found.to_dict("records")}
@@ -47,13 +49,13 @@ def test_outcomes_are_those_of_a_backtest_with_halts_and_void_sessions():
     rows = pd.DataFrame(
         [(o, t) for i, o in enumerate(days) for t in days[i + 1 : i + 4] if o in series.bars.index],
         columns=["origin", "target_session"],
-    )
-    closes = series.bars["close"].reset_index().assign(known_at=MONDAY)
+    ).assign(symbol="AAA")
+    closes = series.bars["close"].reset_index().assign(symbol="AAA", known_at=MONDAY)
     found = find_outcomes(rows, closes, told("value"))
     returns = dict(zip(series.sessions, series.log_returns([1, 2, 3]), strict=True))
     for view in ("first", "now"):
         one = found[found["view"] == view].set_index("row")["outcome"].reindex(rows.index)
-        ahead = [days.get_loc(t) - days.get_loc(o) - 1 for o, t in rows.to_numpy()]
+        ahead = [days.get_loc(t) - days.get_loc(o) - 1 for o, t in rows[["origin", "target_session"]].to_numpy()]
         expected = [returns[o][h] for o, h in zip(rows["origin"], ahead, strict=True)]
         assert one.to_numpy() == pytest.approx(expected, rel=1e-12, nan_ok=True)
         assert 0 < one.isna().sum() < 20
@@ -125,6 +127,16 @@ def test_a_withdrawn_bar_has_no_outcome_now_and_keeps_its_first_one():
     assert outcomes(back) == {"first": (UP, at(2)), "now": (np.log(120.0) - np.log(100.0), at(4))}
 
 
+def test_symbols_do_not_share_prices_or_splits():
+    same = [told("close", *CLOSES, (1, x, 1)).assign(symbol=symbol) for symbol, x in (("AAA", 1.0), ("BBB", 2.0))]
+    closes = pd.concat([*same, told("close", (0, 100.0, 0), (2, 55.0, 3)).assign(symbol="CCC")])
+    splits = told("value", (1, 2.0, 1)).assign(symbol="CCC")
+    rows = pd.DataFrame({"symbol": ["CCC", "AAA", "DDD", "BBB"], "origin": DAYS[0], "target_session": DAYS[2]})
+    now = find_outcomes(rows, closes, splits).query("view == 'now'").set_index("row")
+    assert now["outcome"].to_dict() == pytest.approx({0: UP, 1: UP, 3: UP}, rel=1e-12)
+    assert now["known_at"].to_dict() == {0: at(3), 1: at(2), 3: at(2)}
+
+
 GONE = float("nan")
 EVENING = st.tuples(
     st.dictionaries(st.integers(0, 2), st.sampled_from([50.0, 80.0, 100.0, GONE]), max_size=3),
@@ -152,7 +164,7 @@ def test_outcomes_are_those_of_all_prices_read_as_of_one_instant(evenings):
         for part, column in enumerate(("close", "value"))
     )
     pairs = [(a, b) for i, a in enumerate(DAYS[:3]) for b in DAYS[i + 1 : 3]]
-    rows = pd.DataFrame(pairs, columns=["origin", "target_session"])
+    rows = pd.DataFrame(pairs, columns=["origin", "target_session"]).assign(symbol="AAA")
     found = find_outcomes(rows, closes, splits).set_index(["view", "row"])["outcome"]
     in_force = splits.sort_values("known_at", kind="stable").groupby("session")["value"].last(skipna=False).dropna()
     for i, (origin, target) in enumerate(pairs):

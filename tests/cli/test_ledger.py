@@ -69,6 +69,15 @@ def test_a_tampered_record_is_named_and_the_exit_code_is_one(place, tmp_path):
     )
 
 
+def test_where_live_is_asked_for_a_replay_is_refused_with_the_reason(filled):
+    before = filled.fingerprint()
+    result = filled("forecast", "--live")
+    assert result.exit_code == 1
+    assert "SYN1 cannot be forecast live: the history of synthetic is fixed and ends in the past; " in result.stderr
+    assert "next: the same without --live" in result.stderr
+    assert filled.fingerprint() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
