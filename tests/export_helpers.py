@@ -183,9 +183,9 @@ def saved_backtest(folder: Path) -> BacktestReport:
 
 
 def small_workspace(root: Path) -> Workspace:
-    """Fill a workspace with prices, forecasts and scores of six evenings, and a backtest, without training anything."""
+    """Fill a workspace with three evenings of prices, forecasts and scores, and a backtest; nothing is trained."""
     workspace = Workspace(root)
-    Evenings(workspace, days=6).pass_by(0, 6, horizon=5)
+    Evenings(workspace, days=3).pass_by(0, 3, horizon=5)
     Registry(workspace.models).promote(make_universe(["AAA", "BBB"]), "m1", utc("2018-12-31 22:00"), "the first")
     saved_backtest(workspace.backtests)
     export_issued(workspace)

@@ -34,7 +34,7 @@ def moments(texts):
     return [pd.Timestamp(text) for text in texts]
 
 
-@settings(max_examples=15)
+@settings(max_examples=12)
 @given(rows=any_ledger_rows())
 def test_whatever_a_ledger_holds_is_valid_when_it_is_written_and_reads_back_to_the_last_bit(place, rows):
     check_round_trip(place, rows)
@@ -67,6 +67,7 @@ def check_round_trip(place, rows):
             assert [row[name] for row in back] == table[name].astype(str).tolist()
 
 
+@settings(max_examples=20)
 @given(st.lists(st.floats(0, exclude_min=True, allow_infinity=False), min_size=1, max_size=20))
 def test_every_price_reads_back_exactly(prices):
     table = pd.DataFrame({"symbol": "AAA", "session": pd.bdate_range("2019-01-01", periods=len(prices))})
