@@ -1,7 +1,7 @@
 """Simulated evenings; in a process of their own `evenings_simulated.py WORKSPACE COUNT` prints a JSON line for each.
 
-The clock is moved by sleeping alone; all else is real: each evening is a run of the evening job for two synthetic
-symbols, with a training every 20 sessions.
+The clock is moved by sleeping alone; all else is real: each evening is a run of the evening job for two
+simulated symbols, with a training every 20 sessions.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock
-from live_evenings import SMALL
+from live_evenings import SMALL, LiveSource
 
 from forecasting.evening_report import EveningReport
 from forecasting.retraining import retrain
@@ -31,7 +31,7 @@ class Simulation:
 
     def __init__(self, workspace: Workspace, count: int, keep: Callable[[dict[str, Any]], None]) -> None:
         self.workspace, self.left, self.keep = workspace, count, keep
-        self.now = pd.Timestamp("2018-01-01 12:00", tz="UTC").as_unit("us")
+        self.now, self.source = pd.Timestamp("2018-01-01 12:00", tz="UTC").as_unit("us"), LiveSource()
 
     def clock(self) -> pd.Timestamp:
         return self.now
@@ -40,7 +40,8 @@ class Simulation:
         self.now += pd.Timedelta(seconds=seconds)
 
     def evening(self) -> EveningReport:
-        return retrain(self.workspace, UNIVERSE, "synthetic", SMALL, clock=self.clock)
+        self.source.now = self.now
+        return retrain(self.workspace, UNIVERSE, self.source, SMALL, clock=self.clock)
 
     def measure(self, report: EveningReport) -> None:
         self.left -= 1

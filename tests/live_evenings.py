@@ -23,7 +23,7 @@ SMALL = Recipe(
     training=TrainingConfig(window=60, burn_in=30, epochs=1),
     calibration=CalibrationConfig(sessions=60),
 )
-FIRST = pd.Timestamp("2017-06-01")
+FIRST = pd.Timestamp("2017-03-01")
 
 
 class LiveSource(Provider):
