@@ -47,7 +47,8 @@ def find_due(
     """Return whether a model of a recipe is to be trained.
 
     It is where the universe has no champion that is whole, no model of this recipe, or where `train_every` sessions
-    have come since the newest of these. One that was not promoted counts, or each evening would train another.
+    have come since the newest of these. One that was not promoted counts, or each evening would train another; one on
+    which nothing was decided, because the run that trained it was killed, does not.
 
     Parameters
     ----------
@@ -73,8 +74,9 @@ def find_due(
 def _fitted_until(
     workspace: Workspace, registry: Registry, universe: Universe, recipe: Recipe
 ) -> Iterator[pd.Timestamp]:
-    """Yield the last session of each of a universe's models of a recipe that are whole."""
-    for model_id in registry.models_of(universe.name):
+    """Yield the last session of each of a universe's models of a recipe that are whole and were decided on."""
+    decided = (m for m in registry.models_of(universe.name) if registry.decision_on(universe.name, m))
+    for model_id in decided:
         with suppress(BundleError, UsageError):
             manifest: dict[str, Any] = read_bundle(workspace.models, model_id)[0]
             if config_from_json(Recipe, manifest["recipe"]) == recipe:

@@ -16,7 +16,8 @@ from forecasting.config import Progress, Recipe, no_progress
 from forecasting.due import TRAIN_EVERY, champion_recipe, find_due
 from forecasting.errors import DataError, FetchError, ModelError, TickercastError, in_one_line
 from forecasting.evening_report import EveningReport, save_report
-from forecasting.exports.files import export_forecasts, export_latest, issue_stem
+from forecasting.exports.files import export_latest
+from forecasting.exports.publishing import export_new_issues
 from forecasting.forecasts import OLD_MODEL, STALE
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider
@@ -38,6 +39,7 @@ MOST_CAUGHT_UP = 60
 """Sessions of a symbol that are caught up; of a longer absence the last ones."""
 
 _MOST_TOLD = 20  # doubts about prices
+_STOPPED = "stopped as asked, before the end; the next run goes on from here"
 
 
 class Stopped(Exception):
@@ -110,7 +112,7 @@ class _Evening:
         self.stopped = self.model_is_old = self.trained = False
         self.model_id: str | None = None
         self.decision = ""
-        self.added = self.scored = 0
+        self.added = self.scored = self.exported = 0
         self.issued: dict[pd.Timestamp, int] = {}
         self.failures: dict[str, str] = {}
         self.stale: dict[str, str] = {}
@@ -141,7 +143,7 @@ class _Evening:
 
     def _stop_if_asked(self) -> None:
         if self.should_stop():
-            raise Stopped
+            raise Stopped(_STOPPED)
 
     def fetch(self, provider: Provider) -> None:
         """Store what is missing; where nothing comes, what is stored is gone on with."""
@@ -150,10 +152,10 @@ class _Evening:
             try:
                 collection = collect(self.workspace, self.store, provider, symbols, self.watched, self.clock)
             except FetchError as error:
+                self.failures |= error.causes
                 if not self.store.instruments().keys() & set(symbols):
                     raise
-                self.failures |= error.causes
-                step.counts["failed"], step.detail = len(error.causes), in_one_line(error)
+                step.counts["failed"], step.detail, step.failed = len(error.causes), in_one_line(error), True
                 return
             fetched = store_prices(self.store, collection, self.clock())
             self.added = fetched.added
@@ -191,10 +193,10 @@ class _Evening:
             except Stopped:
                 raise
             except Exception as error:  # of whatever kind: the champion serves on
-                if before is None:
-                    raise
-                self.model_is_old = True
                 self.decision = f"{due.reason}, and training failed: {in_one_line(error)}"
+                if before is None:
+                    raise ModelError(self.decision) from error
+                self.model_is_old = True
                 self.warnings.append(f"{self.decision}; {before.model_id} serves on, its forecasts are flagged")
         champion = self.registry.champion_of(self.universe.name)
         if champion is None:
@@ -267,20 +269,15 @@ class _Evening:
             step.counts |= {"matured": scored.matured, "restated": scored.restated}
 
     def export(self) -> None:
-        """Write the CSVs of each issue that has none, and the latest; old prices are flagged in it, whenever issued."""
+        """Write the CSVs of each new issue, and the latest; old prices are flagged in it, whenever issued."""
         with self.step("export") as step:
-            folder, model_id = self.workspace.exports, str(self.model_id)
-            # also those of a run that was killed before it came here
-            origins = self.ledger.read(model_id=model_id, columns=["origin"])["origin"].drop_duplicates()
-            for day in origins.sort_values()[-MOST_CAUGHT_UP:]:
-                if self.issued.get(day) or not (folder / f"{issue_stem(day, model_id)}.csv").exists():
-                    rows = self.ledger.latest(model_id=model_id, until=day)
-                    self.files += map(str, export_forecasts(rows, folder, latest=False))
+            self.files += map(str, export_new_issues(self.workspace, MOST_CAUGHT_UP))
+            self.exported = len(self.files)
             models = self.registry.models_of(self.universe.name)
             latest = self.ledger.latest(self.universe.symbols, models)
             told = zip(latest["symbol"], latest["flags"], strict=True)
             flags = [sorted({*(own if own is not None else ()), *[STALE] * (s in self.stale)}) for s, own in told]
-            self.files += map(str, export_latest(latest.assign(flags=flags), folder))
+            self.files += map(str, export_latest(latest.assign(flags=flags), self.workspace.exports))
             step.counts["files"] = len(self.files)
 
     def report(self, started: pd.Timestamp, error: str | None) -> EveningReport:
@@ -289,8 +286,8 @@ class _Evening:
         if self.log.problem:
             self.warnings.append(self.log.problem)
         if self.stopped:
-            self.warnings.append("stopped as asked, before the end; the next run goes on from here")
-        news = self.added or sum(self.issued.values()) or self.scored or self.trained
+            self.warnings.append(_STOPPED)
+        news = self.added or sum(self.issued.values()) or self.scored or self.trained or self.exported
         is_partly = self.stopped or self.model_is_old or self.failures or self.stale
         outcome = "failed" if error else "partly" if is_partly else "done" if news else "nothing_new"
         return EveningReport(

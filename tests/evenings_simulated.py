@@ -1,7 +1,7 @@
 """Simulated evenings; in a process of their own `evenings_simulated.py WORKSPACE COUNT` prints a JSON line for each.
 
-The clock is moved by sleeping alone; all else is real: each evening fetches the session's bars of two synthetic
-symbols, issues forecasts with a model trained before the first, logs its steps and saves its report.
+The clock is moved by sleeping alone; all else is real: each evening is a run of the evening job for two
+simulated symbols, with a training every 20 sessions.
 """
 
 import json
@@ -15,23 +15,15 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock
+from live_evenings import SMALL, LiveSource
 
-from forecasting.config import CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
-from forecasting.evening_report import EveningReport, save_report
-from forecasting.jobs import fetch_prices, issue_forecasts, train_model
-from forecasting.logs import JobLog
+from forecasting.evening_report import EveningReport
+from forecasting.retraining import retrain
 from forecasting.scheduler import Schedule, read_calendars, run_schedule
-from forecasting.sessions import last_complete_session
 from forecasting.universe import make_universe
 from forecasting.workspace import Workspace
 
 UNIVERSE = make_universe(["SYN1", "SYN2"])
-SMALL = Recipe(
-    horizon=5,
-    network=NetworkConfig(hidden=4),
-    training=TrainingConfig(window=60, burn_in=30, epochs=1),
-    calibration=CalibrationConfig(sessions=60),
-)
 
 
 class Simulation:
@@ -39,7 +31,7 @@ class Simulation:
 
     def __init__(self, workspace: Workspace, count: int, keep: Callable[[dict[str, Any]], None]) -> None:
         self.workspace, self.left, self.keep = workspace, count, keep
-        self.now = pd.Timestamp("2018-01-01 12:00", tz="UTC").as_unit("us")
+        self.now, self.source = pd.Timestamp("2018-01-01 12:00", tz="UTC").as_unit("us"), LiveSource()
 
     def clock(self) -> pd.Timestamp:
         return self.now
@@ -48,26 +40,8 @@ class Simulation:
         self.now += pd.Timedelta(seconds=seconds)
 
     def evening(self) -> EveningReport:
-        started, log = self.now, JobLog(self.workspace.logs, "retrain", self.clock)
-        with log.step("fetch") as step:
-            step.counts["bars"] = fetch_prices(self.workspace, "synthetic", UNIVERSE.symbols, clock=self.clock).added
-        with log.step("forecast") as step:
-            issued = issue_forecasts(self.workspace, clock=self.clock)
-            step.counts["rows"] = issued.rows
-        report = EveningReport(
-            UNIVERSE.name,
-            started,
-            self.now,
-            "done" if issued.rows else "nothing_new",
-            sessions=(last_complete_session("XNYS", started),),
-            steps=log.records,
-            model_id=issued.model_id,
-            issued=issued.rows,
-            files=tuple(map(str, issued.files)),
-        )
-        with self.workspace.lock():
-            save_report(self.workspace, report)
-        return report
+        self.source.now = self.now
+        return retrain(self.workspace, UNIVERSE, self.source, SMALL, clock=self.clock)
 
     def measure(self, report: EveningReport) -> None:
         self.left -= 1
@@ -86,8 +60,6 @@ class Simulation:
         )
 
     def run(self) -> None:
-        fetch_prices(self.workspace, "synthetic", UNIVERSE.symbols, clock=self.clock)
-        train_model(self.workspace, UNIVERSE, SMALL, clock=self.clock)
         run_schedule(
             Schedule(
                 workspace=self.workspace,

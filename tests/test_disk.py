@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from cli_helpers import Tickercast
 from helpers import flat_bars, sessions_until
+from live_evenings import LiveEvenings
 
+from forecasting.errors import WorkspaceError
 from forecasting.store import PriceStore
+from forecasting.workspace import Workspace
 
 DAYS = sessions_until("2018-12-31", 3000)
 
@@ -104,3 +108,67 @@ def test_a_read_only_workspace_is_read_and_not_written(place, tmp_path):
     assert place.fingerprint() == before
     assert fetch_elsewhere(place, file).returncode == 0
     assert bars_of(place) == 3000
+
+
+@pytest.fixture(scope="module")
+def first_evening(tmp_path_factory):
+    """The workspace of AAA and BBB after the evening of 1 June 2018."""
+    evenings = LiveEvenings(Workspace(tmp_path_factory.mktemp("evening") / "workspace"), "AAA", "BBB")
+    assert evenings.run("2018-06-01").outcome == "done"
+    return evenings.workspace.root
+
+
+@pytest.fixture
+def evenings(first_evening, workspace):
+    shutil.copytree(first_evening, workspace.root)
+    return LiveEvenings(workspace, "AAA", "BBB")
+
+
+@contextmanager
+def full_disk(bytes_a_file):
+    """Let no file grow beyond so many bytes, in this process."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("bytes_a_file", "step"),
+    [
+        pytest.param(300, None, id="at once, and not even the report", marks=pytest.mark.slow),
+        pytest.param(9_000, "forecast", id="at the ledger"),
+        pytest.param(12_000, "export", id="at the exports"),
+    ],
+)
+def test_an_evening_on_a_full_disk_says_so_and_the_next_run_completes(evenings, bytes_a_file, step):
+    known, exported = evenings.ledger.head(), evenings.exported()
+    with full_disk(bytes_a_file):
+        if step is None:
+            with pytest.raises(WorkspaceError, match="cannot be written .*free space"):
+                evenings.run("2018-06-05")
+        else:
+            report = evenings.run("2018-06-05")
+            assert (report.exit_code, report.steps[-1].name, report.steps[-1].failed) == (1, step, True)
+            assert "cannot be written" in report.error
+            assert "free space" in report.error
+    evenings.ledger.verify([known])
+    assert evenings.exported() == exported
+    assert evenings.run("2018-06-05").outcome == "done"
+    assert evenings.ledger.verify([known]) == 30
+    assert len(evenings.exported()) == len(exported) + 4
+    assert set(evenings.table("latest")["origin"]) == {"2018-06-05"}
+
+
+def test_an_evening_that_may_not_write_fails_and_the_next_run_completes(evenings):
+    place = Tickercast(evenings.workspace.root)
+    before = place.fingerprint()
+    with read_only(evenings.workspace.root):
+        with pytest.raises(WorkspaceError, match="cannot be written"):
+            evenings.run("2018-06-05")
+        assert evenings.ledger.verify() == 10
+        assert place("status").exit_code == 0
+    assert place.fingerprint() == before
+    assert evenings.run("2018-06-05").issued == 20

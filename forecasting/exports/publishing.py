@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.dataset as ds
 
+from forecasting.chain import NO_RECORDS, Head
 from forecasting.errors import DataError
 from forecasting.evaluation.report import find_backtest
 from forecasting.exports.files import export_forecasts, write_tables
@@ -15,7 +17,9 @@ from forecasting.registry import Registry
 from forecasting.scoring import Scores
 from forecasting.store import PriceStore
 from forecasting.track_record import make_track_record
-from forecasting.workspace import Workspace
+from forecasting.workspace import Workspace, read_json, write_json
+
+_EXPORTED = ".exported.json"  # the ledger's head when issues were exported last
 
 
 def export_issued(
@@ -44,6 +48,26 @@ def export_issued(
         raise DataError(f"model {model_id} has issued no forecast; next: tickercast forecast")
     with _place(workspace, folder) as place:
         return export_forecasts(rows, place, latest=origin is None, prune=folder is None)
+
+
+def export_new_issues(workspace: Workspace, most: int) -> list[Path]:
+    """Write the files of each issue that has new rows in the ledger since the last time, the oldest first.
+
+    So what was issued by a run that was killed before it exported is exported by the next one, whichever model serves
+    by then. `latest` is left alone. Who calls it holds the workspace's lock.
+
+    Parameters
+    ----------
+    most : issues; of more, the newest
+    """
+    ledger, place = Ledger(workspace.ledger), workspace.exports / _EXPORTED
+    written: list[Path] = []
+    for origin, model_id in _new_issues(ledger, place).tail(most).itertuples(index=False):
+        rows = ledger.latest(model_id=model_id, until=origin)
+        written += export_forecasts(rows, workspace.exports, latest=False)
+    if written:
+        write_json(place, ledger.head()._asdict())
+    return written
 
 
 def export_backtest(workspace: Workspace, backtest_id: str | None = None, folder: Path | None = None) -> list[Path]:
@@ -99,6 +123,19 @@ def _issued_until(ledger: Ledger, model_id: str, origin: pd.Timestamp) -> pd.Dat
                 f"from {origins.iloc[0].date()} to {origins.iloc[-1].date()}; next: another --origin, or --model"
             )
     return rows
+
+
+def _new_issues(ledger: Ledger, place: Path) -> pd.DataFrame:
+    """Return the origins and models of the rows after the head that a file names; of all where it has none."""
+    try:
+        exported = read_json(place, lambda stored: Head(int(stored["rows"]), str(stored["hash"])))
+    except FileNotFoundError:
+        exported = NO_RECORDS
+    rows = ledger.select(ds.field("sequence") >= exported.rows, ["origin", "model_id", "hash"])
+    if exported != NO_RECORDS:
+        same = rows["hash"].head(1).tolist() == [exported.hash]
+        rows = rows.iloc[1:] if same else ledger.read(columns=["origin", "model_id"])
+    return rows[["origin", "model_id"]].drop_duplicates().sort_values(["origin", "model_id"])
 
 
 @contextmanager
