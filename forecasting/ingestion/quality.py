@@ -111,11 +111,11 @@ def find_doubts(series: PriceSeries, sessions: int = 5) -> list[str]:
     if not len(series):
         return []
     part = replace(series, bars=series.bars.iloc[-_YEAR:])
-    flags = find_flags(part)
-    recent = flags[flags["last"] >= part.sessions[-min(sessions, len(part))]]
+    since = part.sessions[-min(sessions, len(part))]
     return [
         f"{series.symbol}: {flag.rule} {flag.first.date()} to {flag.last.date()}: {flag.found}; {flag.likely_cause}"
-        for flag in recent.itertuples()
+        for flag in sorted(_flags(part, None), key=lambda flag: (flag.first, flag.rule))
+        if flag.last >= since
     ]
 
 

@@ -15,12 +15,16 @@ _INTRADAY = 26  # steps of a session's price path
 _FIRST, _LAST = pd.Timestamp("2004-01-02"), pd.Timestamp("2018-12-31")
 
 
-def make_market(symbol: str, seed: int = 0) -> pd.DataFrame:
+def make_market(symbol: str, seed: int = 0, sessions: pd.DatetimeIndex | None = None) -> pd.DataFrame:
     """Return one symbol's bars of a stochastic-volatility market, with its true volatility.
 
     Log volatility is a stationary AR(1) around 1% a day (persistence 0.98); the price moves as a
     driftless random walk within the session, so the future direction cannot be known and the future
     volatility can.
+
+    Parameters
+    ----------
+    sessions : ascending; those of New York from 2004 to 2018 by default
 
     Returns
     -------
@@ -28,8 +32,9 @@ def make_market(symbol: str, seed: int = 0) -> pd.DataFrame:
         Index `session`; columns open, high, low, close, volume, and `volatility`, the standard
         deviation of that session's log return.
     """
-    sessions = calendar_sessions("XNYS")
-    sessions = sessions[(sessions >= _FIRST) & (sessions <= _LAST)].rename("session")
+    if sessions is None:
+        recorded = calendar_sessions("XNYS")
+        sessions = recorded[(recorded >= _FIRST) & (recorded <= _LAST)]
     rng = np.random.default_rng([seed, zlib.crc32(symbol.encode())])
     n = len(sessions)
     shocks = rng.normal(0, 0.15, n)
@@ -43,7 +48,7 @@ def make_market(symbol: str, seed: int = 0) -> pd.DataFrame:
     path = steps.cumsum().reshape(n, _INTRADAY)
     log_open = path[:, 0]  # the first step is the overnight gap
     price = 100 * np.exp(np.column_stack([log_open, path.max(axis=1), path.min(axis=1), path[:, -1]]))
-    bars = pd.DataFrame(price, index=sessions, columns=["open", "high", "low", "close"])
+    bars = pd.DataFrame(price, index=sessions.rename("session"), columns=["open", "high", "low", "close"])
     bars["volume"] = np.round(1e6 * np.exp(0.5 * log_volatility + rng.normal(0, 0.3, n)))
     bars["volatility"] = volatility
     return bars

@@ -5,7 +5,7 @@ every feature may inform a forecast from origin t. Nothing is fitted here. Each 
 lists the groups it was trained with.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from forecasting.bars import PRICE_COLUMNS, PriceSeries
-from forecasting.model.market import market_means
+from forecasting.model.market import Market, make_markets
 from forecasting.model.report_timing import report_timing
 
 WARM_UP = 60
@@ -147,14 +147,24 @@ def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None =
     members : symbols that make the market of each exchange; by default all
     """
     moves = [_moves(series) for series in pool]
-    means = market_means(pool, [_settled(np.column_stack([*m.levels.values()])) for m in moves], members)
-    return [
-        _features(replace(m, market=dict(zip(m.levels, mean.T, strict=True))))
-        for m, mean in zip(moves, means, strict=True)
-    ]
+    markets = make_markets(pool, map(_across, moves), members)
+    return [_features(m, markets[s.instrument.calendar]) for s, m in zip(pool, moves, strict=True)]
 
 
-def _features(m: _Moves) -> Features:
+def each_features(pool: Sequence[PriceSeries], members: Collection[str] | None = None) -> Iterator[Features]:
+    """Yield what `make_features` returns, one history at a time: all take ten times the memory of their bars."""
+    markets = make_markets(pool, (_across(_moves(series)) for series in pool), members)
+    for series in pool:
+        yield _features(_moves(series), markets[series.instrument.calendar])
+
+
+def _across(m: _Moves) -> Array:
+    """Return the levels (bars, Q) that take part in the market's means."""
+    return _settled(np.column_stack([*m.levels.values()]))
+
+
+def _features(m: _Moves, market_of: Market) -> Features:
+    m = replace(m, market=dict(zip(m.levels, market_of.on(m.sessions).T, strict=True)))
     made = {group: make(m) for group, make in GROUPS.items()}
     columns = {name: x for group in made.values() for name, x in group.items()}
     groups = tuple(group for group, inputs in made.items() for _ in inputs)

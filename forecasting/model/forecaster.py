@@ -1,6 +1,6 @@
 """RNNForecaster: one pooled recurrent network, fitted on the bars of a universe, forecasting any symbol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -15,7 +15,7 @@ from forecasting.errors import DataError, Diverged, ModelError, TooFewBars, Usag
 from forecasting.forecasts import Forecast, RollingForecast
 from forecasting.model.calibration import OutOfTraining, Tracked, apply_offsets, origin_dates, track_offsets
 from forecasting.model.devices import one_thread
-from forecasting.model.features import WARM_UP, Features, make_features
+from forecasting.model.features import WARM_UP, Features, each_features
 from forecasting.model.fitted import FittedModel, minimum_bars
 from forecasting.model.loop import Epoch
 from forecasting.model.networks import QuantileNetwork
@@ -152,7 +152,7 @@ class RNNForecaster:
     def track(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Tracked:
         """Return what `roll` corrects, and by how much; raises what it does."""
         self._require_open(series, first)
-        return self._track(series, self.features(series))
+        return self._track({symbol: self._scaled(series[symbol], f) for symbol, f in self.features(series)})
 
     def _require_open(self, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> None:
         """Raise what `roll` does unless every origin from `first` on can be forecast."""
@@ -171,20 +171,19 @@ class RNNForecaster:
                 "train on an earlier part"
             )
 
-    def _track(self, series: Mapping[str, PriceSeries], features: Mapping[str, Features]) -> Tracked:
-        scaled = {symbol: self._scaled(series[symbol], f) for symbol, f in features.items()}
+    def _track(self, scaled: Mapping[str, OutOfTraining]) -> Tracked:
         pool = [rows for symbol, rows in scaled.items() if symbol in self.model.universe] or list(scaled.values())
         dates = origin_dates(scaled.values())
         offsets = track_offsets(pool, dates, np.asarray(self.recipe.levels), self.recipe.calibration.rate)
         return Tracked(scaled, dates, offsets)
 
-    def features(self, series: Mapping[str, PriceSeries]) -> dict[str, Features]:
-        """Return each symbol's inputs, from its last void session on; row t knows nothing after bar t.
+    def features(self, series: Mapping[str, PriceSeries]) -> Iterator[tuple[str, Features]]:
+        """Yield symbols and their inputs, from the last void session on; row t knows nothing after bar t.
 
         The market they are set against is the model's universe, as far as it is among the series.
         """
         readable = [self._readable(series[symbol]) for symbol in sorted(series)]
-        return dict(zip(sorted(series), make_features(readable, self.model.universe), strict=True))
+        yield from zip(sorted(series), each_features(readable, self.model.universe), strict=True)
 
     def forecast(self, series: Mapping[str, PriceSeries], as_of: pd.Timestamp | None = None) -> dict[str, Forecast]:
         """Return each symbol's forecast from its last session closed by a UTC instant (its last bar by default).
@@ -218,24 +217,38 @@ class RNNForecaster:
             return {}
         first = min(days[0] for days in origins.values())
         self._require_open(series, first)
-        features = self.features(series)
-        tracked = self._track(series, features)
+        scaled, asides = {}, {}
+        for symbol, features in self.features(series):
+            scaled[symbol] = self._scaled(series[symbol], features)
+            if symbol in origins:
+                asides[symbol] = self._asides(series[symbol], features, origins[symbol])
+        tracked = self._track(scaled)
         return {
-            symbol: self._forecasts(series[symbol], features[symbol], days, tracked) for symbol, days in origins.items()
+            symbol: self._forecasts(series[symbol], days, tracked, asides[symbol]) for symbol, days in origins.items()
         }
 
-    def _forecasts(
-        self, series: PriceSeries, features: Features, origins: pd.DatetimeIndex, tracked: Tracked
-    ) -> list[Forecast]:
-        rolled = self._rolled(series, tracked.rows[series.symbol], origins[0], tracked)
+    def _asides(
+        self, series: PriceSeries, features: Features, origins: pd.DatetimeIndex
+    ) -> list[tuple[np.ndarray | None, bool]]:
+        """Return what the forecast from each origin tells beside its quantiles: `report_widening`, `has_market`."""
         rows = self._readable(series).sessions.get_indexer(origins)
         weights = interpolation_weights(range(1, self.recipe.horizon + 1))
         widening = report_widening(
             self.model.network, features, self._inputs(features), rows - WARM_UP, weights, self.recipe.training.window
         )
+        return [(wider, bool(features.has_market[row])) for row, wider in zip(rows, widening, strict=True)]
+
+    def _forecasts(
+        self,
+        series: PriceSeries,
+        origins: pd.DatetimeIndex,
+        tracked: Tracked,
+        asides: list[tuple[np.ndarray | None, bool]],
+    ) -> list[Forecast]:
+        rolled = self._rolled(series, tracked.rows[series.symbol], origins[0], tracked)
         return [
-            replace(rolled.at(day), report_widening=wider, has_market=bool(features.has_market[row]))
-            for day, row, wider in zip(origins, rows, widening, strict=True)
+            replace(rolled.at(day), report_widening=wider, has_market=has_market)
+            for day, (wider, has_market) in zip(origins, asides, strict=True)
         ]
 
     def _inputs(self, features: Features) -> torch.Tensor:
@@ -258,10 +271,10 @@ class RNNForecaster:
         series = self._readable(series)
         with torch.no_grad():
             outputs = self.model.network(self._inputs(features)[None])[0]
-        knots = outputs.numpy().astype("float64", order="C")  # (T, K, L)
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
+        knots = outputs[begin - WARM_UP :].numpy().astype("float64", order="C")  # (N, K, L)
         horizons = range(1, self.recipe.horizon + 1)
-        quantiles = interpolation_weights(horizons) @ knots[begin - WARM_UP :]  # (N, H, L)
+        quantiles = interpolation_weights(horizons) @ knots  # (N, H, L)
         scale = self.model.scale(features)[begin:]
         after = replace(series, bars=series.bars.iloc[begin:])
         outcomes = after.log_returns(horizons) / scale

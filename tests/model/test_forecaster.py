@@ -72,7 +72,7 @@ def test_set_against_a_market_a_forecast_is_the_same_rolled_cut_and_among_more_s
     everything = {s: synthetic_series(s, "2009-12-31") for s in (f"SYN{i}" for i in range(1, FEWEST + 2))}
     universe = {s: x for s, x in everything.items() if s != "SYN1"}
     fitted = RNNForecaster(recipe).fit({s: x.until(pd.Timestamp("2008-12-31")) for s, x in universe.items()})
-    assert np.isfinite(fitted.features(everything)["SYN1"].values[-1]).all()
+    assert np.isfinite(dict(fitted.features(everything))["SYN1"].values[-1]).all()
     assert all(f.has_market for f in fitted.forecast(everything).values())
     rolled = fitted.roll(everything, pd.Timestamp("2009-01-05"))
     origin = pd.Timestamp("2009-06-30")
@@ -300,7 +300,7 @@ def test_a_forecast_says_how_much_wider_it_is_because_a_report_is_likely(small_r
     recipe = replace(small_recipe, training=replace(small_recipe.training, epochs=1))
     market = {s: synthetic_series(s, "2008-12-31") for s in (f"SYN{i}" for i in range(FEWEST))}
     fitted = RNNForecaster(recipe).fit(market)
-    features = fitted.features(market)
+    features = dict(fitted.features(market))
     reports = torch.tensor([group == "report_timing" for group in features["SYN1"].groups])
     names = ("event_quarters_1", "report_age")
     assert [reports[features["SYN1"].names.index(name)].item() for name in names] == [True, True]

@@ -108,7 +108,7 @@ def serving_blocks(forecaster: Forecaster, series: Mapping[str, PriceSeries], fi
 
 
 def _network_blocks(network: RNNForecaster, series: Mapping[str, PriceSeries], first: pd.Timestamp) -> Iterator[Block]:
-    for symbol, features in network.features(series).items():
+    for symbol, features in network.features(series):
         calendar = series[symbol].instrument.calendar
         sessions = series[symbol].sessions[-len(features.values) :]
         begin = int(sessions.searchsorted(first))

@@ -100,13 +100,11 @@ class SameDayMarket(RNNForecaster):
     market = "COIN"
 
     def features(self, series):
-        own = super().features(series)
         move = np.log(series[self.market].bars["close"]).diff()
-        for symbol, f in own.items():
+        for symbol, f in super().features(series):
             values = f.values.copy()
             values[:, 0] += 50 * move.reindex(series[symbol].sessions[-len(values) :]).fillna(0.0).to_numpy("float32")
-            own[symbol] = replace(f, values=values)
-        return own
+            yield symbol, replace(f, values=values)
 
 
 class SameDayTokyo(SameDayMarket):
