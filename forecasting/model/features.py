@@ -152,7 +152,7 @@ def make_features(pool: Sequence[PriceSeries], members: Collection[str] | None =
 
 
 def each_features(pool: Sequence[PriceSeries], members: Collection[str] | None = None) -> Iterator[Features]:
-    """Yield what `make_features` returns, one history at a time; all of them take 30 times the memory of their bars."""
+    """Yield what `make_features` returns, one history at a time: all take ten times the memory of their bars."""
     markets = make_markets(pool, (_across(_moves(series)) for series in pool), members)
     for series in pool:
         yield _features(_moves(series), markets[series.instrument.calendar])

@@ -271,10 +271,10 @@ class RNNForecaster:
         series = self._readable(series)
         with torch.no_grad():
             outputs = self.model.network(self._inputs(features)[None])[0]
-        knots = outputs.numpy().astype("float64", order="C")  # (T, K, L)
         begin = max(WARM_UP, int(series.sessions.searchsorted(self.model.trained_until, side="right")))
+        knots = outputs[begin - WARM_UP :].numpy().astype("float64", order="C")  # (N, K, L)
         horizons = range(1, self.recipe.horizon + 1)
-        quantiles = interpolation_weights(horizons) @ knots[begin - WARM_UP :]  # (N, H, L)
+        quantiles = interpolation_weights(horizons) @ knots  # (N, H, L)
         scale = self.model.scale(features)[begin:]
         after = replace(series, bars=series.bars.iloc[begin:])
         outcomes = after.log_returns(horizons) / scale
