@@ -117,6 +117,11 @@ class Ledger:
         rows = to_frame(self._table(condition, list(dict.fromkeys([*names, "sequence"]))))
         return rows.sort_values("sequence", ignore_index=True)[names]
 
+    def origins(self, model_id: str) -> pd.DatetimeIndex:
+        """Return the sessions that a model has issued forecasts from, ascending."""
+        rows = self._table(_condition(None, model_id), ["origin"])
+        return pd.DatetimeIndex(to_frame(rows.group_by("origin").aggregate([]))["origin"].sort_values())
+
     def last_origins(
         self,
         symbols: Sequence[str] | None = None,

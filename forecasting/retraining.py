@@ -272,8 +272,7 @@ class _Evening:
         with self.step("export") as step:
             folder, model_id = self.workspace.exports, str(self.model_id)
             # also those of a run that was killed before it came here
-            origins = self.ledger.read(model_id=model_id, columns=["origin"])["origin"].drop_duplicates()
-            for day in origins.sort_values()[-MOST_CAUGHT_UP:]:
+            for day in self.ledger.origins(model_id)[-MOST_CAUGHT_UP:]:
                 if self.issued.get(day) or not (folder / f"{issue_stem(day, model_id)}.csv").exists():
                     rows = self.ledger.latest(model_id=model_id, until=day)
                     self.files += map(str, export_forecasts(rows, folder, latest=False))

@@ -92,11 +92,11 @@ def _issued_until(ledger: Ledger, model_id: str, origin: pd.Timestamp) -> pd.Dat
     """Return, per symbol, the rows of its newest origin up to one from which there are some."""
     rows = ledger.latest(model_id=model_id, until=origin)
     if not (rows["origin"] == origin).any():
-        origins = ledger.read(model_id=model_id, columns=["origin"])["origin"].drop_duplicates().sort_values()
+        origins = ledger.origins(model_id)
         if len(origins):
             raise DataError(
                 f"model {model_id} has issued no forecast from {origin.date()}: the {len(origins)} origins it has run "
-                f"from {origins.iloc[0].date()} to {origins.iloc[-1].date()}; next: another --origin, or --model"
+                f"from {origins[0].date()} to {origins[-1].date()}; next: another --origin, or --model"
             )
     return rows
 
