@@ -5,6 +5,7 @@ next one, and a second run of an evening does nothing. Evenings that were missed
 their sessions are issued, and those whose target session has opened meanwhile are replay.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -79,15 +80,19 @@ def retrain(
     started = clock()
     provider = make_provider(source) if isinstance(source, str) else source
     with workspace.lock():
-        error, evening = None, _Evening(workspace, universe, progress, clock, should_stop)
+        error, trace, evening = None, "", _Evening(workspace, universe, progress, clock, should_stop)
         try:
             with JobRecord(workspace, "retrain", started) as record:
                 evening.run(record, provider, recipe, train_every)
         except Stopped:
             evening.stopped = True
-        except (TickercastError, OSError) as problem:
+        except Exception as problem:  # of whatever kind: who is not there to see it reads the report
             error = in_one_line(problem)
+            if not isinstance(problem, TickercastError):
+                trace = "".join(traceback.format_exception(problem))
         report = evening.report(started, error)
+        if trace:
+            evening.log.note("traceback", trace)  # of no use to who reads the report
         save_report(workspace, report)
         workspace.publish()
     return report

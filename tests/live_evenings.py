@@ -1,5 +1,6 @@
 """Evenings of a universe whose source behaves like a live one, on a clock that a test sets."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,7 @@ class LiveSource(Provider):
     down : symbols it does not answer for
     listed : by symbol, the first session of one that is younger
     last_told : by symbol, the session after which it tells nothing
+    spoilt : by symbol, what it makes of the bars
     """
 
     source = "yahoo"
@@ -43,6 +45,7 @@ class LiveSource(Provider):
         self.down: set[str] = set()
         self.listed: dict[str, pd.Timestamp] = {}
         self.last_told: dict[str, pd.Timestamp] = {}
+        self.spoilt: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {}
 
     def fetch(self, request: FetchRequest) -> FetchResult:
         symbol = request.symbol
@@ -55,6 +58,7 @@ class LiveSource(Provider):
         bars = market.set_index(days[: len(market)].rename("session"))
         last = min(request.last, last_complete_session(calendar, self.now), self.last_told.get(symbol, request.last))
         bars = bars.loc[max(request.first, self.listed.get(symbol, FIRST)) : last].reset_index().assign(symbol=symbol)
+        bars = self.spoilt[symbol](bars) if symbol in self.spoilt else bars
         return Fetched(Instrument.from_symbol(symbol, self.source), bars, no_events())
 
 

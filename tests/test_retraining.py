@@ -10,6 +10,7 @@ from cli_helpers import Tickercast
 from helpers import utc
 from live_evenings import SMALL, LiveEvenings, log_lines
 
+from forecasting.bars import PRICE_COLUMNS
 from forecasting.evening_report import last_report
 from forecasting.model.forecaster import RNNForecaster
 from forecasting.registry import Registry
@@ -126,16 +127,25 @@ def test_missed_evenings_are_caught_up_and_nothing_is_pretended_to_have_been_in_
 
 
 def test_symbols_that_fail_or_are_too_short_are_named_and_the_others_issued(workspace):
-    evenings = LiveEvenings(workspace, "AAA", "BBB", "DOWN", "NEW")
+    evenings = LiveEvenings(workspace, "AAA", "DOWN", "EMPTY", "FLAT", "NEW", "VOID")
     evenings.source.down, evenings.source.listed = {"DOWN"}, {"NEW": pd.Timestamp("2018-05-01")}
+    evenings.source.spoilt = {
+        "EMPTY": lambda bars: bars.iloc[:0],
+        "FLAT": lambda bars: bars.assign(**dict.fromkeys(PRICE_COLUMNS, 50.0)),
+        "VOID": lambda bars: bars.mask(bars["session"] == "2018-05-29", bars.assign(close=-1.0)),
+    }
     report = evenings.run("2018-06-01")
     assert (report.outcome, report.exit_code, report.issued) == ("partly", 3, 10)
     assert report.failures == {
         "DOWN": "DOWN: no answer; next: later",
+        "EMPTY": "EMPTY has 0 bars, a forecast needs 120",
         "NEW": "NEW has 23 bars, a forecast needs 120",
+        "VOID": "VOID has 3 bars since 2018-05-29 (its price was not positive there, so no log return exists), a "
+        "forecast needs 120",
     }
-    assert set(evenings.table("latest")["symbol"]) == {"AAA", "BBB"}
-    assert report.summary.endswith("failed: DOWN, NEW")
+    assert set(evenings.table("latest")["symbol"]) == {"AAA", "FLAT"}
+    assert report.summary.endswith("failed: DOWN, EMPTY, NEW, VOID")
+    assert any("FLAT: stale_run" in warning for warning in report.warnings)
 
 
 def test_where_no_symbol_can_be_fetched_the_job_goes_on_with_what_is_stored(evenings):
@@ -204,6 +214,23 @@ def test_where_the_first_training_fails_the_job_has_failed_and_the_next_one_comp
     assert not workspace.exports.exists()
     report = evenings.run("2018-06-01")
     assert (report.outcome, report.issued) == ("done", 10)
+
+
+def test_whatever_ends_the_job_is_reported_and_the_next_run_completes(evenings, monkeypatch):
+    def broken(*_arguments):
+        raise RuntimeError("planned")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scores, "update", broken)
+        report = evenings.run("2018-06-04")
+    assert (report.outcome, report.exit_code, report.error) == ("failed", 1, "RuntimeError: planned")
+    assert (report.issued, report.steps[-1].name, report.steps[-1].failed) == (10, "score", True)
+    assert last_report(evenings.workspace) == report
+    last = json.loads((evenings.workspace.logs / "tickercast.log").read_text().splitlines()[-1])
+    assert "in broken" in last["detail"]
+    report = evenings.run("2018-06-04")
+    assert (report.outcome, report.issued, report.scored) == ("done", 0, 2)
+    assert len(evenings.exported()) == 6
 
 
 def test_where_the_source_stops_delivering_its_symbol_is_flagged(evenings):
