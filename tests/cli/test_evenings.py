@@ -124,7 +124,7 @@ def test_the_verb_stays_up_logs_and_ends_with_0(tmp_path, start):
         (["--universe", "us20", "--on-failure", "mail me; true"], 2, "a JSON list of strings"),
         (["--universe", "us20", "--on-failure", '["no-such-program-here"]'], 2, "no program"),
         (["--universe", "nowhere"], 2, "no such file"),
-        ([], 1, "holds no prices"),
+        ([], 2, "has no symbols of its own"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(tickercast, arguments, code, told):
