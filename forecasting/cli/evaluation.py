@@ -82,12 +82,13 @@ def backtest(
         with shown_progress(as_json) as progress:
             report = backtest_model(place, chosen, recipe, config, progress, baselines=baselines, workers=workers)
         from forecasting.cli import render, values
+        from forecasting.cli.printing import show_files
 
         if as_json:
             show_json(values.backtest_values(report))
         else:
             render.show_backtest(report)
-            render.show_files([report.page])
+            show_files([report.page])
 
 
 def _repeat(place: "Workspace", backtest_id: str, workers: "Workers | None", as_json: bool) -> None:

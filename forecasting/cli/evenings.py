@@ -86,12 +86,12 @@ def replay(
             report = run_evenings(place, chosen, begin, end, train_every=train_every, progress=progress)
         scores = Scores(place.scores).read("first", columns=RECORD_COLUMNS)
         record = make_track_record(scores[scores["mode"] == "replay"])
-        from forecasting.cli import render, values
+        from forecasting.cli import render_record, values
 
         if as_json:
             show_json(values.replay_values(report, record))
         else:
-            render.show_replay(report, record)
+            render_record.show_replay(report, record)
 
 
 def schedule(
@@ -164,6 +164,6 @@ def _show_line(report: "EveningReport") -> None:
 
 
 def _show(report: "EveningReport") -> None:
-    from forecasting.cli import render
+    from forecasting.cli import render_record
 
-    render.show_evening(report)
+    render_record.show_evening(report)

@@ -60,12 +60,12 @@ def export(
             files = publishing.export_backtest(place, backtest, to)
         else:
             files = publishing.export_prices(place, chosen.symbols if chosen else None, basis or "split", to)
-        from forecasting.cli import render
+        from forecasting.cli.printing import show_files
 
         if as_json:
             show_json({"files": [str(path) for path in files]})
         else:
-            render.show_files(files)
+            show_files(files)
 
 
 def validate(

@@ -38,12 +38,12 @@ def score(
 
         report = score_matured(place)
         record = make_track_record(Scores(place.scores).read(view, model_id=model, columns=RECORD_COLUMNS))
-        from forecasting.cli import render, values
+        from forecasting.cli import render_record, values
 
         if as_json:
             show_json(values.score_values(report, record))
         else:
-            render.show_scores(report, record, view)
+            render_record.show_scores(report, record, view)
         exit_if_partly(report.unpriced)
 
 
@@ -71,9 +71,9 @@ def verify(
         ledger = Ledger(place.ledger)
         ledger.verify(known)
         found = ledger.head()
-        from forecasting.cli import render, values
+        from forecasting.cli import render_record, values
 
         if as_json:
             show_json({"ledger_head": values.head_values(found)})
         else:
-            render.show_verified(found)
+            render_record.show_verified(found)

@@ -1,79 +1,51 @@
 """Results as text for people."""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 
 from forecasting.candidates import TrainingReport
-from forecasting.chain import Head
 from forecasting.cli.console import typed
+from forecasting.cli.printing import count, make_table, print_parts, print_unbroken, show_files, show_named
 from forecasting.config import report_horizons
 from forecasting.currencies import currency_text
 from forecasting.evaluation.audit.leakage import AuditReport
 from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
-from forecasting.evening_report import EveningReport
 from forecasting.exports.validation import FileCheck
 from forecasting.forecasts import REPORT_LIKELY, Forecast, explain_flags
 from forecasting.ingestion.quality import QualityReport
 from forecasting.instruments import EMBEDDED_SOURCES
 from forecasting.jobs import RunReport
-from forecasting.replaying import ReplayReport
-from forecasting.scoring import ScoreReport
 from forecasting.steps import FetchReport, ForecastReport
-from forecasting.track_record import ALL_MODELS
 
 _BASIS_POINTS = 1e4
 _MOST_FINDINGS = 10  # shown of a symbol
-_MOST_MODELS = 3  # of which the track record is printed
 _MOST_SYMBOLS = 10  # named of those in one currency
 _MARKS = {REPORT_LIKELY: "+"}  # of a session with a flag; other flags are of all sessions
 
 
-def _print(*parts: Any) -> None:
-    console = Console(highlight=False, markup=False)
-    for part in parts:
-        console.print(part)
-
-
-def _print_unbroken(*lines: str) -> None:
-    """Print lines that hold paths or commands, which are never broken in two."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    for line in lines:
-        console.print(line)
-
-
-def _table(columns: Iterable[str]) -> Table:
-    """Return an empty table of right-aligned columns; keep all of them together within 80 characters."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
 def show_fetch(report: FetchReport) -> None:
     """Print what a fetch added and changed."""
-    _print(
-        f"{_count(report.added, 'bar')} added or corrected for {_count(len(report.symbols), 'symbol')}; "
-        f"{_count(report.quarantined, 'row')} quarantined"
+    print_parts(
+        f"{count(report.added, 'bar')} added or corrected for {count(len(report.symbols), 'symbol')}; "
+        f"{count(report.quarantined, 'row')} quarantined"
     )
     if report.current:
-        _print(f"up to date, no session has completed since: {', '.join(report.current)}")
-    _show_named("restated", report.restated)
-    _show_named("not fetched", {symbol: failed.cause for symbol, failed in report.failures.items()})
+        print_parts(f"up to date, no session has completed since: {', '.join(report.current)}")
+    show_named("restated", report.restated)
+    show_named("not fetched", {symbol: failed.cause for symbol, failed in report.failures.items()})
 
 
 def show_backtest(report: BacktestReport) -> None:
     """Print the comparison by horizon, the strongest baselines, the verdict and what is suspicious."""
     symbols = f"{', '.join(report.universe[:4])}{' …' if len(report.universe) > 4 else ''}"
-    table = _table(["ahead", "network", "RW EWMA", "gain", "90% interval", "p", "80%", "90%", "verdict"])
-    strongest = _table(["ahead", "gain", "p"])
+    table = make_table(["ahead", "network", "RW EWMA", "gain", "90% interval", "p", "80%", "90%", "verdict"])
+    strongest = make_table(["ahead", "gain", "p"])
     strongest.add_column("on the strongest baseline")
     for row in make_headline(report.scores).to_dict("records"):
         ahead = str(row["horizon"])
@@ -87,7 +59,7 @@ def show_backtest(report: BacktestReport) -> None:
             row["verdict"],
         )
         strongest.add_row(ahead, f"{row['skill_strongest']:+.1%}", f"{row['p_strongest']:.3f}", row["strongest"])
-    _print(
+    print_parts(
         f"Walk-forward test of {symbols}: every origin, {report.test_first} to {report.test_last}",
         "CRPS in basis points of log return, lower is better. RW EWMA: a random walk with EWMA volatility, as it is or "
         "calibrated, whichever is better. Gain: CRPS below it. 80%, 90%: the share of outcomes inside these "
@@ -103,28 +75,28 @@ def show_backtest(report: BacktestReport) -> None:
 def show_audit(report: AuditReport) -> None:
     """Print what an audit altered and compared, and whether it found a leak."""
     symbols = f"{', '.join(report.symbols[:4])}{' …' if len(report.symbols) > 4 else ''}"
-    table = _table(["origins", "futures", "values compared", "leak"])
+    table = make_table(["origins", "futures", "values compared", "leak"])
     table.add_column("checked")
     for check in report.checks:
         found = check.leak.difference.stage if check.leak else "none"
         table.add_row(str(len(check.instants)), str(check.copies), f"{check.values:,}", found, check.name)
-    _print(
+    print_parts(
         f"Audit of {report.subject} on {symbols}",
         "What closes after an origin, or was known later, is replaced by noise, removed, and continued by more "
         "noise; nothing up to the origin may change.\n",
         table,
         "",
     )
-    _show_named("left out", report.left_out)
+    show_named("left out", report.left_out)
     if report.leak is None:
-        _print(report.summary())
+        print_parts(report.summary())
 
 
 def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
     """Print price quantiles at the report horizons, a table per symbol, and what each forecast says of itself."""
     levels = (0.05, 0.1, 0.5, 0.9, 0.95)
     for symbol, forecast in sorted(forecasts.items()):
-        table = _table(["ahead", "session", *(f"{level:.0%}" for level in levels), "P(up)"])
+        table = make_table(["ahead", "session", *(f"{level:.0%}" for level in levels), "P(up)"])
         flags = forecast.flags()
         for (target, row), raised in zip(forecast.frame().iterrows(), flags, strict=True):
             if row["horizon"] in report_horizons(forecast.horizon):
@@ -132,7 +104,7 @@ def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
                 day = f"{target.date()}{marks}"
                 prices = (f"{row[level]:,.2f}" if level in row else "" for level in levels)
                 table.add_row(str(row["horizon"]), day, *prices, f"{row['prob_up']:.0%}")
-        _print(
+        print_parts(
             f"\n{symbol}: last close {forecast.last_close:,.2f} {forecast.instrument.currency_in_words} on "
             f"{forecast.origin.date()}; price quantiles"
             + (" (* the session is estimated)" if forecast.estimated.any() else ""),
@@ -147,10 +119,10 @@ def show_forecasts(forecasts: Mapping[str, Forecast]) -> None:
 def show_issue(report: ForecastReport) -> None:
     """Print what was issued and where it was written."""
     show_forecasts(report.forecasts)
-    _print(f"{report.rows} new rows in the ledger by model {report.model_id}")
-    _print_unbroken(f"ledger head {report.head}")
-    _show_named("left out", report.failures)
-    _show_named("stale", report.stale)
+    print_parts(f"{report.rows} new rows in the ledger by model {report.model_id}")
+    print_unbroken(f"ledger head {report.head}")
+    show_named("left out", report.failures)
+    show_named("stale", report.stale)
     show_files(report.files)
 
 
@@ -158,94 +130,33 @@ def show_training(report: TrainingReport, workspace: Path | None) -> None:
     """Print which model serves now, why, and how to choose another one."""
     how = "trained" if report.trained else "there already, from the same recipe and prices: nothing was trained"
     serves = report.champion == report.model_id
-    _print(f"model {report.model_id} ({how}) {'serves' if serves else 'is a candidate for'} {report.universe}")
-    _print(report.reason)
+    print_parts(f"model {report.model_id} ({how}) {'serves' if serves else 'is a candidate for'} {report.universe}")
+    print_parts(report.reason)
     if not serves:
         by_hand = f"models promote {report.model_id} --universe {shlex.quote(report.universe)}"
-        _print_unbroken(f"{report.champion} serves; to choose otherwise: {typed(by_hand, workspace)}")
+        print_unbroken(f"{report.champion} serves; to choose otherwise: {typed(by_hand, workspace)}")
     if report.pruned:
-        _print(f"pruned, never served and long replaced: {', '.join(report.pruned)}")
+        print_parts(f"pruned, never served and long replaced: {', '.join(report.pruned)}")
 
 
 def show_models(rows: Sequence[Mapping[str, Any]], workspace: Path | None) -> None:
     """Print the models of each universe, and what was decided about them."""
     if not rows:
-        _print_unbroken(f"no model yet; next: {typed('train', workspace)}")
+        print_unbroken(f"no model yet; next: {typed('train', workspace)}")
     for universe in dict.fromkeys(row["universe"] for row in rows):
         own = [row for row in rows if row["universe"] == universe]
-        _print_unbroken(f"{universe or 'not in the registry'}: {_count(len(own), 'model')}")
+        print_unbroken(f"{universe or 'not in the registry'}: {count(len(own), 'model')}")
         for row in own:
             recipe = "damaged" if row["damaged"] else f"{row['cell']}, horizon {row['horizon']}, seed {row['seed']}"
-            _print_unbroken(f"  {row['model_id']}  {row['state']}  ({recipe})")
+            print_unbroken(f"  {row['model_id']}  {row['state']}  ({recipe})")
             if row["damaged"] or row["reason"]:
-                _print(Padding(row["damaged"] or row["reason"], (0, 0, 0, 4)))
-
-
-def show_replay(report: ReplayReport, record: pd.DataFrame) -> None:
-    """Print what was replayed, by which models, and the track record it adds to."""
-    first, last = report.sessions[0].date(), report.sessions[-1].date()
-    _print(
-        f"{report.universe}: {_count(len(report.sessions), 'evening')} from {first} to {last}, "
-        f"{_count(report.rows, 'new row')} in the ledger, all of them replay",
-        f"Each from bars cut at its session, as they were known at {report.known_at:%Y-%m-%d %H:%M} UTC: what was "
-        "revised in between is not undone.",
-    )
-    _print_unbroken(*(f"{t.session.date()}  {t.model_id} serves: {t.reason.split(';')[0]}" for t in report.trainings))
-    _print("")
-    show_scores(report.scored, record, "first")
-
-
-def show_scores(report: ScoreReport, record: pd.DataFrame, view: str) -> None:
-    """Print what was scored, and the track record by model and horizon, live and replay apart."""
-    restated = f", {_count(report.restated, 'score')} changed with their prices" if report.restated else ""
-    _print(f"{_count(report.matured, 'forecast')} matured since the last time{restated}")
-    known = {"first": "first known", "now": "known now"}[view]
-    _print(f"track record by prices as {known}" if len(record) else "no forecast has matured yet")
-    for mode, of_mode in record.groupby("mode", sort=False):
-        by_model = dict(list(of_mode.groupby("model_id")))
-        pooled = by_model.pop(ALL_MODELS)
-        models = sorted(by_model, key=lambda model_id: by_model[model_id]["first"].max(), reverse=True)
-        shown = {f"model {model_id}": by_model[model_id] for model_id in models[:_MOST_MODELS]}
-        for name, rows in (shown if len(models) == 1 else {"all models": pooled, **shown}).items():
-            span = f"origins {rows['first'].min():%Y-%m-%d} to {rows['last'].max():%Y-%m-%d}"
-            _print("", f"{str(mode).capitalize()}, {name}: {span}", "", _record_table(rows))
-        if (more := len(models) - _MOST_MODELS) > 0:
-            _print("", f"and {_count(more, 'earlier model')}; --model ID shows one, --json all")
-    if len(record):
-        _print(
-            "\nGain: CRPS below that of the random walk issued with the forecasts. 80%, 90%: share of outcomes inside "
-            "these intervals. In brackets: 90% intervals, from 20 origins on and four times as many as sessions ahead."
-        )
-    _show_named("no prices", dict.fromkeys(report.unpriced, "in the ledger, not in the store; not scored"))
-    _print_unbroken(f"ledger head {report.head}")
-
-
-def _record_table(rows: pd.DataFrame) -> Table:
-    def with_interval(row: dict[str, Any], name: str, suffix: str, style: str) -> str:
-        low, high = row[f"low{suffix}"], row[f"high{suffix}"]
-        interval = "too few" if pd.isna(low) else f"{low:{style}}, {high:{style}}"
-        return "" if pd.isna(row[name]) else f"{row[name]:{style}} [{interval}]"
-
-    table = _table(["ahead", "origins", "gain", "p", "80%", "90%"])
-    for row in rows.to_dict("records"):
-        table.add_row(
-            *(str(row[name]) for name in ("horizon", "sessions")),
-            with_interval(row, "skill", "", "+.1%"),
-            "" if pd.isna(row["p"]) else f"{row['p']:.3f}",
-            *(with_interval(row, f"coverage_{percent}", f"_{percent}", ".0%") for percent in (80, 90)),
-        )
-    return table
-
-
-def show_verified(head: Head) -> None:
-    """Print that the ledger is whole, and its head."""
-    _print_unbroken(f"{_count(head.rows, 'record')}, each as it was issued", f"ledger head {head}")
+                print_parts(Padding(row["damaged"] or row["reason"], (0, 0, 0, 4)))
 
 
 def show_run(report: RunReport, workspace: Path | None) -> None:
     """Print the main job's results, and what to try next."""
     show_backtest(report.backtest)
-    _print("")
+    print_parts("")
     show_fetch(report.fetched)
     show_training(report.training, workspace)
     show_issue(report.issued)
@@ -256,52 +167,31 @@ def show_run(report: RunReport, workspace: Path | None) -> None:
         typed("status", workspace): "what the workspace holds",
     }
     width = max(map(len, examples))
-    _print_unbroken("", "Next:", *(f"  {command:{width}}  {what}" for command, what in examples.items()))
-
-
-def show_evening(report: EveningReport) -> None:
-    """Print what became of an evening."""
-    days = [str(session.date()) for session in report.sessions]
-    _print_unbroken(f"{report.ended:%Y-%m-%d %H:%M} UTC, {report.universe}: {report.summary}")
-    if days:
-        _print(f"sessions {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""))
-    if report.decision:
-        _print(report.decision)
-    _show_named("failed", report.failures)
-    _show_named("stale", report.stale)
-    _print(*(f"warning: {warning}" for warning in report.warnings))
-    show_files(report.files)
-    if report.ledger_head:
-        _print_unbroken(f"ledger head {Head(report.ledger_rows, report.ledger_head)}")
+    print_unbroken("", "Next:", *(f"  {command:{width}}  {what}" for command, what in examples.items()))
 
 
 def show_check(report: FileCheck) -> None:
     """Print what is wrong with a file, or that nothing is."""
-    about = f"{report.path}: {report.schema}, {_count(report.rows, 'row')}"
+    about = f"{report.path}: {report.schema}, {count(report.rows, 'row')}"
     if report.valid:
-        _print_unbroken(f"{about}: valid")
+        print_unbroken(f"{about}: valid")
         return
-    _print_unbroken(f"{about}: {_count(report.count, 'problem')}", *(problem.sentence for problem in report.problems))
+    print_unbroken(f"{about}: {count(report.count, 'problem')}", *(problem.sentence for problem in report.problems))
     if more := report.count - len(report.problems):
-        _print_unbroken(f"and {more} more")
-
-
-def show_files(files: Iterable[Any]) -> None:
-    """Print the paths of written files."""
-    _print_unbroken(*(f"wrote {path}" for path in files))
+        print_unbroken(f"and {more} more")
 
 
 def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
     """Print what a workspace holds."""
-    _print_unbroken(f"workspace {status['workspace']}, revision {status['revision']}")
+    print_unbroken(f"workspace {status['workspace']}, revision {status['revision']}")
     if job := status["running"]:
         at = job["progress"]
-        _print(
+        print_parts(
             f"running: {job['verb']} since {job['started'][:16].replace('T', ' ')} UTC, process {job['pid']}"
             + (f", {at['what']} {at['done'] / max(at['total'], 1):.0%}" if at else "")
         )
     if not status["symbols"]:
-        _print_unbroken(f"empty; next: {typed('run --source sample', workspace)}")
+        print_unbroken(f"empty; next: {typed('run --source sample', workspace)}")
         return
     columns = {
         "symbol": "symbol",
@@ -313,20 +203,22 @@ def show_status(status: Mapping[str, Any], workspace: Path | None) -> None:
         "fetched": "fetched, UTC",
         "last_forecast_from": "forecast",
     }
-    table = _table(columns.values())
+    table = make_table(columns.values())
     for row in status["symbols"]:
         table.add_row(*("none" if row[c] is None else str(row[c]) for c in columns))
-    _print(table, "", "gaps: sessions without any bar; held: sessions in quarantine (tickercast quality names both)")
+    print_parts(
+        table, "", "gaps: sessions without any bar; held: sessions in quarantine (tickercast quality names both)"
+    )
     symbols_in: dict[str, list[str]] = {}
     for row in status["symbols"]:
         if row["currency"]:
             symbols_in.setdefault(row["currency"], []).append(row["symbol"])
-    _print(*(f"prices in {currency_text(code)}: {_few(symbols)}" for code, symbols in symbols_in.items()))
-    _show_named("last fetch failed", {row["symbol"]: row["cause"] for row in status["symbols"] if row["cause"]})
+    print_parts(*(f"prices in {currency_text(code)}: {_few(symbols)}" for code, symbols in symbols_in.items()))
+    show_named("last fetch failed", {row["symbol"]: row["cause"] for row in status["symbols"] if row["cause"]})
     serves = {c["model_id"]: f", serves {c['universe']} since {c['at'][:16]} UTC" for c in status["champions"]}
-    _print("", *(f"model {model_id}{serves.get(model_id, '')}" for model_id in status["models"]))
+    print_parts("", *(f"model {model_id}{serves.get(model_id, '')}" for model_id in status["models"]))
     for backtest in status["backtests"]:
-        _print("", backtest)
+        print_parts("", backtest)
 
 
 def show_quality(report: QualityReport, workspace: Path | None) -> None:
@@ -337,31 +229,31 @@ def show_quality(report: QualityReport, workspace: Path | None) -> None:
         flags = len(findings) - len(held)
         found = f"{held['bars'].sum()} rows quarantined, {flags} flag{'' if flags == 1 else 's'}"
         days = f"{history['first']:%Y-%m-%d} to {history['last']:%Y-%m-%d}, " if history["bars"] else ""
-        _print_unbroken(
+        print_unbroken(
             f"{symbol}: {history['source']}, {history['calendar']}, {currency_text(history['currency'])}, "
             f"{days}{history['bars']} bars, " + (found if len(findings) else "nothing found")
         )
         if len(findings):
             _show_findings(findings)
-            _print_unbroken(*_mending(symbol, history["source"], set(findings["rule"]), workspace), "")
+            print_unbroken(*_mending(symbol, history["source"], set(findings["rule"]), workspace), "")
 
 
 def _show_findings(findings: pd.DataFrame) -> None:
     """Print a symbol's findings as a table, where there are many the first of every rule, and each cause once."""
     turns = findings.groupby("rule").cumcount().sort_values(kind="stable")
     shown = findings.loc[turns.index[:_MOST_FINDINGS].sort_values()]
-    table = _table(["finding", "first", "last", "bars"])
+    table = make_table(["finding", "first", "last", "bars"])
     table.add_column("found")
     for row in shown.to_dict("records"):
         table.add_row(
             row["rule"], f"{row['first']:%Y-%m-%d}", f"{row['last']:%Y-%m-%d}", str(row["bars"]), row["found"]
         )
-    _print(table)
+    print_parts(table)
     if len(findings) > len(shown):
-        _print(f"and {len(findings) - len(shown)} more; --json has all")
+        print_parts(f"and {len(findings) - len(shown)} more; --json has all")
     for row in shown.drop_duplicates(["rule", "likely_cause"]).to_dict("records"):
         held = ", quarantined" if row["severity"] == "quarantined" else ""
-        _print(f"likely cause of {row['rule']}{held}: {row['likely_cause']}")
+        print_parts(f"likely cause of {row['rule']}{held}: {row['likely_cause']}")
 
 
 def _mending(symbol: str, source: str, rules: set[str], workspace: Path | None) -> list[str]:
@@ -372,16 +264,7 @@ def _mending(symbol: str, source: str, rules: set[str], workspace: Path | None) 
     return [f"next: {typed(f'fetch {symbol} --full', workspace)}"]
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
-
-
 def _few(symbols: Sequence[str]) -> str:
     """Return symbols by name, of many the first and how many more there are."""
     more = len(symbols) - _MOST_SYMBOLS
     return ", ".join(symbols[:_MOST_SYMBOLS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _show_named(what: str, causes: Mapping[str, str]) -> None:
-    for symbol, cause in causes.items():
-        _print(f"{what}: {symbol}: {cause}")
