@@ -34,22 +34,19 @@ class HarScale:
 def fit_scale(universe: Sequence[Features], horizon: int) -> HarScale:
     """Fit the scale of horizons 1..`horizon` on training histories; every target lies within them.
 
-    By the normal equations of centred regressors, whose sums are taken once: horizons differ only in the last rows
-    of each history. Where regressors depend on each other, theirs are the smallest coefficients that fit.
+    By the normal equations of centred regressors: their products are summed once, for horizons differ only in the
+    last rows of each history. Where regressors depend on each other, theirs are the smallest coefficients that fit.
     """
-    x = np.concatenate([f.log_variances[WARM_UP:] for f in universe])
-    center = x.mean(axis=0)
-    x -= center
-    products, total = x.T @ x, x.sum(axis=0)
+    regressors = np.concatenate([f.log_variances[WARM_UP:] for f in universe])
+    center = regressors.mean(axis=0)
+    x = np.column_stack([np.ones(len(regressors)), regressors - center])
+    products = x.T @ x
     fits = []
     for h in range(1, horizon + 1):
         ahead = [pd.Series(f.range_variance).rolling(h).mean().shift(-h).to_numpy()[WARM_UP:] for f in universe]
         y = np.log(np.concatenate(ahead))
         beyond = x[np.isnan(y)]
-        n = len(x) - len(beyond)
-        x_mean, y_mean = (total - beyond.sum(axis=0)) / n, np.nansum(y) / n
-        covariance = products - beyond.T @ beyond - n * np.outer(x_mean, x_mean)
-        common = x.T @ np.nan_to_num(y) - n * x_mean * y_mean
-        slopes = np.linalg.lstsq(covariance, common, rcond=_DEPENDENT)[0]
-        fits.append(np.append(y_mean - (center + x_mean) @ slopes, slopes))
+        fit = np.linalg.lstsq(products - beyond.T @ beyond, x.T @ np.nan_to_num(y), rcond=_DEPENDENT)[0]
+        fit[0] -= center @ fit[1:]
+        fits.append(fit)
     return HarScale(np.column_stack(fits))

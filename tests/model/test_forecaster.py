@@ -88,6 +88,13 @@ def test_set_against_a_market_a_forecast_is_the_same_rolled_cut_and_among_more_s
         np.testing.assert_allclose(forecast.values, rolled[symbol].latest().values, atol=1e-12)
 
 
+def test_a_symbol_whose_bars_end_in_the_training_part_has_no_origin(market, fitted):
+    until = fitted.model.trained_until
+    rolled = fitted.roll({**market, "SYN1": market["SYN1"].until(until)}, until + pd.Timedelta(days=1))
+    assert rolled["SYN1"].values.shape == (0, 7, 11)
+    assert len(rolled["SYN2"].origins) > 200
+
+
 def test_training_uses_nothing_from_the_kept_out_sessions(market, small_recipe):
     past = {s: series.until(pd.Timestamp("2010-12-31")) for s, series in market.items()}
     kept_out = past["SYN1"].sessions[-small_recipe.calibration.sessions :]
