@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from forecasting.chain import NO_RECORDS, Break, Head, extend_chain, find_moved, follow_chain, name_record
@@ -179,6 +180,7 @@ class Ledger:
             Naming the first record that was edited, is missing, stands twice or was moved.
         """
         known = [*known, self._written_head()]
+        last = pc.max(self._table(None, ["sequence"], ())["sequence"]).as_py() or 0  # others may be issued meanwhile
         head, keys = NO_RECORDS, []
         while len(records := self._window(head)):
             before = head.rows
@@ -192,7 +194,7 @@ class Ledger:
                         f"it was edited and the chain written anew; {_RESTORE}"
                     )
             keys.append(pd.util.hash_pandas_object(records.select(LEDGER_KEY).to_pandas(), index=False))
-        self._require_no_other(head)
+        self._require_no_other(head, last)
         if (longest := max(one.rows for one in known)) > head.rows:
             raise DataError(f"ledger: record {head.rows + 1} is missing, and all up to {longest}; {_RESTORE}")
         self._require_one_each(keys)
@@ -211,10 +213,11 @@ class Ledger:
             head = Head(head.rows + _WINDOW, "")
         return f"{broken.found} was edited after it was issued"
 
-    def _require_no_other(self, head: Head) -> None:
-        """Raise `DataError` unless all records lie in the chain that ends in this head."""
+    def _require_no_other(self, head: Head, last: int) -> None:
+        """Raise `DataError` unless all records up to the number `last` lie in the chain that ends in this head."""
         number = ds.field("sequence")
-        others = self._table(number.is_null() | (number < 1) | (number > head.rows), [*LEDGER_KEY, "sequence"], ())
+        is_other = number.is_null() | (number < 1) | ((number > head.rows) & (number <= last))
+        others = self._table(is_other, [*LEDGER_KEY, "sequence"], ())
         for other in others.slice(0, 1).to_pylist():
             missing = f"record {head.rows + 1} is missing, and " if (other["sequence"] or 0) > head.rows else ""
             raise DataError(f"ledger: {missing}{name_record(other)} has no place in the chain; {_RESTORE}")

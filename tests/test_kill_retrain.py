@@ -125,12 +125,14 @@ def _killed(night, rng, seconds, times):
     for _ in range(times):
         process = night.start()
         end = time.monotonic() + rng.uniform(0, 1) * seconds
-        while (rest := end - time.monotonic()) > 0 and process.poll() is None:
-            night.read()
-            time.sleep(min(rng.uniform(0, 0.5), rest))
-        within += process.poll() is None
-        process.kill()
-        process.wait()
+        try:
+            while (rest := end - time.monotonic()) > 0 and process.poll() is None:
+                night.read()
+                time.sleep(min(rng.uniform(0, 0.5), rest))
+            within += process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
         night.read()
         assert Tickercast(night.workspace.root)("status").exit_code == 0
     return within

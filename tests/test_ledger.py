@@ -244,6 +244,22 @@ def test_a_head_that_was_forged_too_shows_to_who_has_an_earlier_report(ledger, t
         ledger.verify([Head(9, "0" * 64)])
 
 
+def test_what_is_issued_while_the_chain_is_followed_is_no_record_without_a_place(ledger, monkeypatch):
+    issue(ledger)
+    window = Ledger._window
+
+    def issued_after_the_last(self, head):
+        records = window(self, head)
+        if not len(records):
+            issue(ledger, model_id="m2")
+        return records
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_window", issued_after_the_last)
+        assert ledger.verify() == 3
+    assert ledger.verify() == 6
+
+
 def test_a_run_killed_after_its_records_and_before_the_head_is_repaired_by_the_next(ledger, monkeypatch):
     issue(ledger)
     with monkeypatch.context() as patch:
