@@ -134,7 +134,10 @@ def show(what: str, told: dict[str, Any]) -> None:
     print(f"\n{what}: {told['summary']}" if told["summary"] else f"\n{what}")
     for name, seconds, counts in told["steps"]:
         print(f"  {name:10}{seconds:8.2f} s  {', '.join(f'{count:,} {of}' for of, count in counts.items())}")
-    print(f"  {'in all':10}{told['wall']:8.2f} s, {told['cpu']:.2f} s of the processor, {told['peak']:,.0f} MB at most")
+    print(
+        f"  {'in all':10}{told['wall']:8.2f} s, {told['cpu']:.2f} s of the processor, {told['peak']:,.0f} MB at most",
+        flush=True,
+    )
 
 
 def main() -> None:
