@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ import torch
 from torch import nn
 
 from forecasting.config import LEVELS, NetworkConfig, TrainingConfig
-from forecasting.model.allocator import keep_freed_memory
+from forecasting.model.allocator import keeping_freed_memory
 from forecasting.model.heads import OrderedQuantiles
 from forecasting.model.layers import make_cells
 from forecasting.model.networks import QuantileNetwork
@@ -96,13 +97,13 @@ def recurrence_seconds(loop: str, cell: str) -> float:
     x, hidden = torch.randn(CONFIG.batch_size, CONFIG.window, INPUTS), NetworkConfig().hidden
     cells = BARE[cell](INPUTS, hidden, batch_first=True)
     if loop == "own":
-        keep_freed_memory()
         cells = make_cells(NetworkConfig(cell=cell), INPUTS)
-    began = time.process_time()
-    for _ in range(15):
-        cells.zero_grad()
-        cells(x)[0].mean().backward()
-    return time.process_time() - began
+    with keeping_freed_memory() if loop == "own" else nullcontext():
+        began = time.process_time()
+        for _ in range(15):
+            cells.zero_grad()
+            cells(x)[0].mean().backward()
+        return time.process_time() - began
 
 
 def measure(*what: str) -> float:

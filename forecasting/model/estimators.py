@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from forecasting.config import MAX_SEED, SCHEDULES
 from forecasting.errors import Diverged, UsageError
-from forecasting.model.allocator import keep_freed_memory
+from forecasting.model.allocator import keeping_freed_memory
 from forecasting.model.checkpoints import Checkpoint, fingerprint
 from forecasting.model.devices import choose_device, one_thread
 from forecasting.model.estimator_files import make_network, read_estimator, write_estimator
@@ -143,9 +143,8 @@ class _RNNEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         if self.checkpoint is not None:
             given = [x, targets, *self.network_.parameters()]
             kept = Checkpoint(Path(self.checkpoint), fingerprint((loop, self.batch_size, n_train), given))
-        keep_freed_memory()
         try:
-            with one_thread():
+            with one_thread(), keeping_freed_memory():
                 self.history_ += self._train(x.to(device), targets.to(device), n_train, loop, kept)
         except Diverged as error:
             self.history_ += error.history

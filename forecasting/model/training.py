@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from forecasting.config import Progress, TrainingConfig, no_progress
-from forecasting.model.allocator import keep_freed_memory
+from forecasting.model.allocator import keeping_freed_memory
 from forecasting.model.checkpoints import Checkpoint, fingerprint
 from forecasting.model.devices import choose_device, one_thread
 from forecasting.model.loop import Epoch, LoopConfig, run_epochs
@@ -44,13 +44,12 @@ def train_network(
         There is no such device.
     """
     device = choose_device(config.device)
-    keep_freed_memory()
     kept = None
     if checkpoint is not None:
         tensors = [data.inputs, data.targets, *network.parameters(), *network.buffers()]
         kept = Checkpoint(checkpoint, fingerprint((config, data.lengths), tensors))
     try:
-        with one_thread():
+        with one_thread(), keeping_freed_memory():
             return _train(network.to(device), data, config, progress, kept)
     finally:
         network.cpu()

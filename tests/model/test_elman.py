@@ -1,11 +1,14 @@
 import ctypes
 import platform
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 
-from forecasting.model.allocator import keep_freed_memory
+from forecasting.model import allocator
+from forecasting.model.allocator import keeping_freed_memory
 from forecasting.model.devices import one_thread
 from forecasting.model.elman import Elman
 
@@ -78,7 +81,32 @@ def test_one_step_is_a_sequence_too():
 
 
 def test_memory_is_kept_where_there_is_glibc_and_nothing_is_touched_elsewhere(monkeypatch):
-    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
+    with keeping_freed_memory() as kept:
+        assert kept == (platform.libc_ver()[0] == "glibc")
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     monkeypatch.setattr(ctypes, "CDLL", None)  # calling it would raise
-    assert keep_freed_memory.__wrapped__() is False
+    allocator._glibc.cache_clear()
+    with keeping_freed_memory() as kept:
+        assert kept is False
+    allocator._glibc.cache_clear()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's allocator alone")
+def test_what_training_kept_goes_back_to_the_system_at_its_end():
+    script = """
+from pathlib import Path
+import numpy as np
+from forecasting.model.allocator import keeping_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 1_000_000
+
+with keeping_freed_memory():
+    parts = [np.ones(1_000_000) for _ in range(50)]  # 400 MB
+    del parts
+    print(resident())
+print(resident())
+"""
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    within, after = map(int, out.split())
+    assert within - after > 300
