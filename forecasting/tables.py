@@ -20,7 +20,7 @@ from forecasting.errors import WorkspaceError
 _ATTEMPTS = 3  # of a reader whose files were tidied away while it read
 
 GROUP_ROWS = 16_384
-"""Rows of a row group: few, as those without the symbol wanted are skipped by their statistics."""
+"""Rows of a row group: few, because groups without the symbol wanted are skipped by their statistics."""
 
 _SETTINGS: dict[str, str | None] = {"delta.logRetentionDuration": "interval 7 days"}
 
@@ -54,20 +54,18 @@ def append_rows(
         )
 
 
-def replace_rows(
-    path: Path, rows: pd.DataFrame, schema: pa.Schema, predicate: str, *, group_rows: int = GROUP_ROWS
-) -> None:
+def replace_rows(path: Path, rows: pd.DataFrame | pa.Table, schema: pa.Schema, predicate: str) -> None:
     """Put rows in the place of those that meet a predicate in SQL, which they meet too; readers see both at once."""
     with writing_table(path):
         if not len(rows):
-            DeltaTable(table_uri(path)).delete(predicate, writer_properties=parquet_settings(group_rows))
+            DeltaTable(table_uri(path)).delete(predicate, writer_properties=parquet_settings(GROUP_ROWS))
             return
         write_deltalake(
             table_uri(path),
             _in_one_piece(rows, schema),
             mode="overwrite",
             predicate=predicate,
-            writer_properties=parquet_settings(group_rows),
+            writer_properties=parquet_settings(GROUP_ROWS),
         )
 
 
@@ -126,8 +124,8 @@ def read_table(
     ----------
     encoded : text columns to return as dictionaries, in a third of the time; a condition on one of them
         takes longer
-    ranged : columns of integers, dates or short texts in the condition, by whose range in each file files are left
-        unread
+    ranged : columns of integers, dates or short texts, by whose range in each file files are left unread; the
+        condition must not ask for those that are null
 
     Raises
     ------
