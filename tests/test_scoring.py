@@ -96,6 +96,7 @@ def test_what_evenings_scored_is_what_a_rebuild_scores_to_the_last_bit(evenings,
     scores = evenings.scores.read()
     assert scores["outcome"].abs().max() < 0.1
     assert stored_rows(tmp_path) == len(scores) == len(scores[["sequence", "view"]].drop_duplicates())
+    assert (tmp_path / "workspace" / "scores" / "_state.json").exists()  # merging files leaves it there
     assert_same(scores, rebuilt(evenings, tmp_path))
     assert stored_rows(tmp_path) == len(scores)
 
