@@ -188,13 +188,13 @@ def read_rows(
     return to_frame(read_table(path, schema, all_of(isin or {}, schema), columns))
 
 
-def one_of(column: str, values: Sequence[str], schema: pa.Schema) -> ds.Expression:
+def one_of(column: str, values: Sequence[Any], schema: pa.Schema) -> ds.Expression:
     """Return the condition that a column holds one of some values; none matches an empty list."""
     # typed, or an empty list would be of no type at all
     return ds.field(column).isin(pa.array(list(values), schema.field(column).type))
 
 
-def all_of(isin: Mapping[str, Sequence[str] | None], schema: pa.Schema) -> ds.Expression | None:
+def all_of(isin: Mapping[str, Sequence[Any] | None], schema: pa.Schema) -> ds.Expression | None:
     """Return the condition that each column holds one of its values, any for None; no condition where all may."""
     tests = [one_of(column, values, schema) for column, values in isin.items() if values is not None]
     return reduce(and_, tests) if tests else None

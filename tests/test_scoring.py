@@ -200,6 +200,7 @@ def test_scores_are_chosen_by_view_symbol_and_model(evenings):
     assert set(scores.read(symbols=["BBB"])["symbol"]) == {"BBB"}
     assert len(scores.read("first", model_id="m2", columns=["crps"]).columns) == 1
     assert len(scores.read("first", model_id="m2")) == 2
+    assert set(scores.read(horizons=[1, 3])["horizon"]) == {1, 3}
     assert scores.read("first")["sequence"].is_monotonic_increasing
 
 
