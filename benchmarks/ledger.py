@@ -28,7 +28,7 @@ from forecasting.ledger import Ledger
 from forecasting.scoring import Scores
 from forecasting.sessions import calendar_sessions, session_close, target_sessions
 from forecasting.store import PriceStore
-from forecasting.track_record import RECORD_COLUMNS, make_track_record
+from forecasting.track_record import read_track_record
 
 _SYMBOLS, _HORIZON = 500, 20
 _TIMED = 17  # evenings whose steps are timed: two mergings of small files are among them
@@ -138,7 +138,7 @@ def main() -> None:
         shutil.rmtree(root / "scores")
         rebuilt = milliseconds(lambda: market.scores.update(market.ledger, market.store)) / 1e3
         print(f"score all anew: {rebuilt:.1f} s, {rebuilt / millions:.1f} s per million rows; peak {peak_mb():.0f} MB")
-        made = milliseconds(lambda: make_track_record(market.scores.read("first", columns=RECORD_COLUMNS))) / 1e3
+        made = milliseconds(lambda: read_track_record(market.scores, "first")) / 1e3
         print(f"track record: {made:.1f} s; peak {peak_mb():.0f} MB")
 
 

@@ -61,7 +61,7 @@ _HOMES = {
     "forecasting.retraining": ["retrain"],
     "forecasting.scoring": ["ScoreReport", "Scores"],
     "forecasting.store": ["PriceStore"],
-    "forecasting.track_record": ["ALL_MODELS", "RECORD_COLUMNS", "make_track_record"],
+    "forecasting.track_record": ["ALL_MODELS", "make_track_record", "read_track_record"],
     "forecasting.universe": ["Universe", "make_universe", "read_universe"],
     "forecasting.workspace": ["Workspace", "find_workspace"],
 }

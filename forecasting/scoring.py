@@ -55,7 +55,7 @@ _RANGED = ("sequence", "symbol", "origin", "target_session")
 _PART = "month"  # of the target session: the files of a month are merged, and no other
 _STATE = "_state.json"  # Delta leaves alone what begins with an underscore
 _AT_ONCE = 500  # symbols scored at a time on an evening, after which a few sessions are new
-_BATCH = 50  # symbols scored at a time where there may be years to score
+_BATCH = 20  # symbols scored at a time where there may be years to score
 _EVENING = (20, 100_000)  # changed sessions and new records up to which it is one
 _MOST_NAMED = 5_000  # records replaced at a time
 
@@ -105,6 +105,7 @@ class Scores:
         view: str | None = None,
         symbols: Sequence[str] | None = None,
         model_id: str | None = None,
+        horizons: Sequence[int] | None = None,
         columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Return scores in the order of issue, those of one view together; `data/README.md` has the columns.
@@ -112,8 +113,9 @@ class Scores:
         Parameters
         ----------
         view : of `VIEWS`; None for both
+        horizons : sessions ahead
         """
-        wanted = {"view": view and [view], "symbol": symbols, "model_id": model_id and [model_id]}
+        wanted = {"view": view and [view], "symbol": symbols, "model_id": model_id and [model_id], "horizon": horizons}
         names = list(columns or SCORES_SCHEMA.names)
         rows = self._select(all_of(wanted, SCORES_SCHEMA), list(dict.fromkeys([*names, *SCORE_KEY])))
         return rows.sort_values(["view", "sequence"], ignore_index=True)[names]

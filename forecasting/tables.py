@@ -20,7 +20,7 @@ from forecasting.errors import WorkspaceError
 _ATTEMPTS = 3  # of a reader whose files were tidied away while it read
 
 GROUP_ROWS = 16_384
-"""Rows of a row group: few, as those without the symbol wanted are skipped by their statistics."""
+"""Rows of a row group: few, because groups without the symbol wanted are skipped by their statistics."""
 
 _SETTINGS: dict[str, str | None] = {"delta.logRetentionDuration": "interval 7 days"}
 
@@ -62,20 +62,18 @@ def append_rows(
         )
 
 
-def replace_rows(
-    path: Path, rows: pd.DataFrame, schema: pa.Schema, predicate: str, *, group_rows: int = GROUP_ROWS
-) -> None:
+def replace_rows(path: Path, rows: pd.DataFrame | pa.Table, schema: pa.Schema, predicate: str) -> None:
     """Put rows in the place of those that meet a predicate in SQL, which they meet too; readers see both at once."""
     with writing_table(path):
         if not len(rows):
-            DeltaTable(table_uri(path)).delete(predicate, writer_properties=parquet_settings(group_rows))
+            DeltaTable(table_uri(path)).delete(predicate, writer_properties=parquet_settings(GROUP_ROWS))
             return
         write_deltalake(
             table_uri(path),
             _in_one_piece(rows, schema),
             mode="overwrite",
             predicate=predicate,
-            writer_properties=parquet_settings(group_rows),
+            writer_properties=parquet_settings(GROUP_ROWS),
         )
 
 
@@ -134,8 +132,8 @@ def read_table(
     ----------
     encoded : text columns to return as dictionaries, in a third of the time; a condition on one of them
         takes longer
-    ranged : columns of integers, dates or short texts in the condition, by whose range in each file files are left
-        unread
+    ranged : columns of integers, dates or short texts, by whose range in each file files are left unread; the
+        condition must not ask for those that are null
 
     Raises
     ------
@@ -198,13 +196,13 @@ def read_rows(
     return to_frame(read_table(path, schema, all_of(isin or {}, schema), columns))
 
 
-def one_of(column: str, values: Sequence[str], schema: pa.Schema) -> ds.Expression:
+def one_of(column: str, values: Sequence[Any], schema: pa.Schema) -> ds.Expression:
     """Return the condition that a column holds one of some values; none matches an empty list."""
     # typed, or an empty list would be of no type at all
     return ds.field(column).isin(pa.array(list(values), schema.field(column).type))
 
 
-def all_of(isin: Mapping[str, Sequence[str] | None], schema: pa.Schema) -> ds.Expression | None:
+def all_of(isin: Mapping[str, Sequence[Any] | None], schema: pa.Schema) -> ds.Expression | None:
     """Return the condition that each column holds one of its values, any for None; no condition where all may."""
     tests = [one_of(column, values, schema) for column, values in isin.items() if values is not None]
     return reduce(and_, tests) if tests else None

@@ -12,6 +12,7 @@ import pandas as pd
 from forecasting.config import report_horizons
 from forecasting.evaluation.scores import COVERAGES
 from forecasting.evaluation.significance import diebold_mariano, mean_and_reach, skill_interval
+from forecasting.scoring import Scores
 
 ALL_MODELS = "all"
 _KEY = ["mode", "view", "model_id", "horizon"]
@@ -62,6 +63,23 @@ def make_track_record(scores: pd.DataFrame, horizons: Sequence[int] | None = Non
         for key, days in daily.groupby(level=_KEY)
     ]
     return pd.DataFrame(records, columns=_COLUMNS).sort_values(_KEY, key=_ranks, ignore_index=True)
+
+
+def read_track_record(
+    scores: Scores, view: str, model_id: str | None = None, horizons: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Return the track record of stored scores, as `make_track_record` has it.
+
+    Parameters
+    ----------
+    view : of `outcomes.VIEWS`: prices as first known, or as known now
+    model_id : of whose forecasts alone; by default all
+    horizons : sessions ahead; by default `report_horizons` of the longest one scored
+    """
+    if horizons is None:
+        reached = scores.read(view, model_id=model_id, columns=["horizon"])["horizon"]
+        horizons = report_horizons(int(reached.max()) if len(reached) else 1)
+    return make_track_record(scores.read(view, None, model_id, horizons, RECORD_COLUMNS), horizons)
 
 
 def _daily_means(scores: pd.DataFrame) -> pd.DataFrame:

@@ -324,6 +324,7 @@ def test_merging_files_leaves_the_chain_whole_and_settled_parts_alone(ledger, tm
     assert files[7] <= files[16]
     assert len(files[16]) < 17
     assert ledger.verify() == 17 * 60
+    assert ledger._written_head() == ledger.head()
     assert ledger.read(["AAA"])["sequence"].tolist() == [60 * k + 20 + h for k in range(17) for h in range(1, 21)]
 
 

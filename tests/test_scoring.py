@@ -96,6 +96,7 @@ def test_what_evenings_scored_is_what_a_rebuild_scores_to_the_last_bit(evenings,
     scores = evenings.scores.read()
     assert scores["outcome"].abs().max() < 0.1
     assert stored_rows(tmp_path) == len(scores) == len(scores[["sequence", "view"]].drop_duplicates())
+    assert (tmp_path / "workspace" / "scores" / "_state.json").exists()  # merging files leaves it there
     assert_same(scores, rebuilt(evenings, tmp_path))
     assert stored_rows(tmp_path) == len(scores)
 
@@ -199,6 +200,7 @@ def test_scores_are_chosen_by_view_symbol_and_model(evenings):
     assert set(scores.read(symbols=["BBB"])["symbol"]) == {"BBB"}
     assert len(scores.read("first", model_id="m2", columns=["crps"]).columns) == 1
     assert len(scores.read("first", model_id="m2")) == 2
+    assert set(scores.read(horizons=[1, 3])["horizon"]) == {1, 3}
     assert scores.read("first")["sequence"].is_monotonic_increasing
 
 

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import sessions_until
+from ledger_helpers import Evenings
 
 from forecasting.evaluation.significance import diebold_mariano, mean_and_reach, skill_interval
-from forecasting.track_record import ALL_MODELS, RECORD_COLUMNS, make_track_record
+from forecasting.track_record import ALL_MODELS, RECORD_COLUMNS, make_track_record, read_track_record
 
 
 def scores_of(
@@ -126,3 +127,16 @@ def test_without_scores_there_is_an_empty_record():
     empty = make_track_record(scores_of().iloc[:0])
     assert empty.empty
     assert empty.columns.tolist() == make_track_record(scores_of()).columns.tolist()
+
+
+def test_the_record_of_stored_scores_is_read_by_view_model_and_horizon(workspace):
+    evenings = Evenings(workspace)
+    evenings.pass_by(0, 4)
+    evenings.pass_by(4, 6, "m2")
+    for view in ("first", "now"):
+        record = read_track_record(evenings.scores, view)
+        pd.testing.assert_frame_equal(record, make_track_record(evenings.scores.read(view)))
+        assert set(record["view"]) == {view}
+    assert set(read_track_record(evenings.scores, "now", "m2")["model_id"]) == {ALL_MODELS, "m2"}
+    assert set(read_track_record(evenings.scores, "now", horizons=[2])["horizon"]) == {2}
+    assert read_track_record(evenings.scores, "now", "m9").empty

@@ -80,12 +80,12 @@ def replay(
         chosen = choose_universe(None, universe) or stored_universe(place)
         from forecasting.replaying import replay as run_evenings
         from forecasting.scoring import Scores
-        from forecasting.track_record import RECORD_COLUMNS, make_track_record
+        from forecasting.track_record import read_track_record
 
         with shown_progress(as_json) as progress:
             report = run_evenings(place, chosen, begin, end, train_every=train_every, progress=progress)
-        scores = Scores(place.scores).read("first", columns=RECORD_COLUMNS)
-        record = make_track_record(scores[scores["mode"] == "replay"])
+        record = read_track_record(Scores(place.scores), "first")
+        record = record[record["mode"] == "replay"]
         from forecasting.cli import render_record, values
 
         if as_json:

@@ -34,10 +34,10 @@ def score(
             raise UsageError(f"view {view!r}: prices are viewed as {' or '.join(VIEWS)}; next: --view first")
         from forecasting.jobs import score_matured
         from forecasting.scoring import Scores
-        from forecasting.track_record import RECORD_COLUMNS, make_track_record
+        from forecasting.track_record import read_track_record
 
         report = score_matured(place)
-        record = make_track_record(Scores(place.scores).read(view, model_id=model, columns=RECORD_COLUMNS))
+        record = read_track_record(Scores(place.scores), view, model)
         from forecasting.cli import render_record, values
 
         if as_json:
