@@ -37,9 +37,9 @@ def fit_scale(universe: Sequence[Features], horizon: int) -> HarScale:
     By the normal equations of centred regressors: their products are summed once, for horizons differ only in the
     last rows of each history. Where regressors depend on each other, theirs are the smallest coefficients that fit.
     """
-    regressors = np.concatenate([f.log_variances[WARM_UP:] for f in universe])
-    center = regressors.mean(axis=0)
-    x = np.column_stack([np.ones(len(regressors)), regressors - center])
+    x = np.concatenate([np.insert(f.log_variances[WARM_UP:], 0, 1.0, axis=1) for f in universe])
+    center = x[:, 1:].mean(axis=0)
+    x[:, 1:] -= center
     products = x.T @ x
     fits = []
     for h in range(1, horizon + 1):
