@@ -48,7 +48,7 @@ FLOORS = [
         "failure_command",
     },
     {"checks", "issuing", "steps", "candidates", "due"},
-    {"jobs", "promotions", "status", "retraining", "replaying", "scheduler"},
+    {"jobs", "promotions", "status", "evening", "retraining", "replaying", "scheduler"},
     {"cli", "__main__"},
 ]
 HOMES = {
