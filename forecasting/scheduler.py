@@ -22,7 +22,6 @@ from forecasting.evening_report import EveningReport, failed_report, last_report
 from forecasting.logs import JobLog
 from forecasting.sessions import calendar_of, time_zone_of
 from forecasting.store import PriceStore
-from forecasting.tables import keep_no_memory
 from forecasting.workspace import Workspace
 
 RETRIES = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=60))
@@ -77,7 +76,6 @@ def run_schedule(schedule: Schedule) -> None:
     TickercastError
         The calendars cannot be told at the start. Later they stay what they were, and the job says what is wrong.
     """
-    keep_no_memory()
     calendars = schedule.calendars()
     last_run = _last_good_run(schedule.workspace, schedule.universe)
     while True:

@@ -25,14 +25,6 @@ GROUP_ROWS = 16_384
 _SETTINGS: dict[str, str | None] = {"delta.logRetentionDuration": "interval 7 days"}
 
 
-def keep_no_memory() -> None:
-    """Let Arrow take its memory from the system's allocator, in a process that runs for months.
-
-    Its own keeps about a megabyte more after each evening's reading and writing; the system's levels off.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
-
-
 def append_rows(
     path: Path,
     rows: pd.DataFrame | pa.Table,
