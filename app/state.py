@@ -23,6 +23,7 @@ from forecasting import (
     find_workspace,
     flags_of,
     forecast_of,
+    last_report,
     read_manifest,
 )
 
@@ -78,6 +79,20 @@ def issued_forecast(source: Source, symbol: str) -> Issued:
     known = PriceStore(workspace.prices).read([symbol], as_of=known_at)[symbol]
     forecast = forecast_of(rows, known.instrument)
     return Issued(rows, forecast, known.until(forecast.origin))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def troubles(source: Source, symbol: str) -> list[str]:
+    """Return what the last evening's run said is wrong with a symbol: that it failed, or that its prices are old."""
+    try:
+        report = last_report(source.workspace)
+    except TickercastError:
+        return []  # what was issued is shown all the same
+    if report is None:
+        return []
+    said = {"Prices are stale": report.stale, "Not fetched": report.failures}
+    evening = f"{report.ended:%Y-%m-%d %H:%M} UTC"
+    return [f"{what}, as of {evening}: {named[symbol]}" for what, named in said.items() if symbol in named]
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

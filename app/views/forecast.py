@@ -52,6 +52,8 @@ def show(source: state.Source, symbols: Sequence[str]) -> None:
 
     issued = state.issued_forecast(source, symbol)
     report = state.backtest_report(source, issued.rows["model_id"].iloc[0])
+    for trouble in state.troubles(source, symbol):
+        st.warning(trouble, icon=":material/warning:")
     show_key_numbers(issued)
     for remark in issued.remarks:
         st.info(remark, icon=":material/info:")

@@ -9,6 +9,7 @@ import streamlit
 from app_helpers import FETCHED, NEW_YEAR, PENCE, fill, normal_forecast
 
 from forecasting import (
+    EveningReport,
     Instrument,
     Ledger,
     PriceStore,
@@ -19,6 +20,7 @@ from forecasting import (
     normalize_bars,
     wide_table,
 )
+from forecasting.evening_report import save_report
 from forecasting.events import no_events
 from forecasting.forecasts import FLAGS
 from forecasting.sessions import target_sessions
@@ -151,6 +153,22 @@ def test_what_a_forecast_says_of_itself_is_told_marked_and_in_the_table(open_app
     assert not other.info
     assert "report_widening" not in other.dataframe[-1].value
     assert "Circles" not in words(other)
+
+
+def test_what_the_last_evening_said_is_wrong_with_a_symbol_stands_above_its_forecast(open_app, filled, tmp_path):
+    workspace = Workspace(shutil.copytree(filled.root, tmp_path / "copy"))
+    ended = pd.Timestamp("2019-01-03 22:05", tz="UTC")
+    stale = {"SYN1": "SYN1 was last seen on 2018-12-31, 2019-01-03 is complete"}
+    save_report(workspace, EveningReport("us20", ended, ended, "partly", stale=stale, failures={"SYN1": "no answer"}))
+    workspace.publish()
+    assert [warning.value for warning in open_app(workspace.root, symbol="SYN1").warning] == [
+        "Prices are stale, as of 2019-01-03 22:05 UTC: SYN1 was last seen on 2018-12-31, 2019-01-03 is complete",
+        "Not fetched, as of 2019-01-03 22:05 UTC: no answer",
+    ]
+    assert not open_app(workspace.root, symbol="SYN2").warning
+    (workspace.reports / "last-run.json").write_text("{")
+    workspace.publish()
+    assert not open_app(workspace.root, symbol="SYN1").exception
 
 
 def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled, monkeypatch):
