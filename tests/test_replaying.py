@@ -17,7 +17,7 @@ from forecasting.store import PriceStore
 from forecasting.universe import make_universe
 
 UNIVERSE = make_universe(["SYN1", "SYN2"])
-FIRST, LAST = pd.Timestamp("2018-10-01"), pd.Timestamp("2018-11-09")  # 30 sessions
+FIRST, LAST = pd.Timestamp("2018-10-01"), pd.Timestamp("2018-10-16")  # 12 sessions
 
 
 def clock():
@@ -32,14 +32,14 @@ def filled_store(workspace):
 
 
 def run(workspace, **settings):
-    return replay(workspace, UNIVERSE, FIRST, LAST, SMALL, train_every=20, clock=clock, **settings)
+    return replay(workspace, UNIVERSE, FIRST, LAST, SMALL, train_every=8, clock=clock, **settings)
 
 
 def test_each_past_session_is_forecast_by_the_model_that_would_have_served_on_it(filled_store):
     report = run(filled_store)
-    assert [t.session for t in report.trainings] == [pd.Timestamp("2018-10-01"), pd.Timestamp("2018-10-29")]
+    assert [t.session for t in report.trainings] == [pd.Timestamp("2018-10-01"), pd.Timestamp("2018-10-11")]
     rows = Ledger(filled_store.ledger).read()
-    assert report.rows == len(rows) == 2 * 30 * 5
+    assert report.rows == len(rows) == 2 * 12 * 5
     assert set(rows["mode"]) == {"replay"}
     assert all(row.as_of == session_close("XNYS", row.origin) for row in rows.itertuples())
     assert rows["random_walk"].notna().all()
@@ -49,10 +49,10 @@ def test_each_past_session_is_forecast_by_the_model_that_would_have_served_on_it
     series = PriceStore(filled_store.prices).read()
     evening = {symbol: s.until(FIRST) for symbol, s in series.items()}
     asked = RNNForecaster(SMALL).fit(evening)
-    tenth = pd.Timestamp("2018-10-12")
-    expected = asked.forecast({symbol: s.until(tenth) for symbol, s in series.items()})
+    later = pd.Timestamp("2018-10-09")
+    expected = asked.forecast({symbol: s.until(later) for symbol, s in series.items()})
     for symbol, s in series.items():
-        issued = rows[(rows["symbol"] == symbol) & (rows["origin"] == tenth)]
+        issued = rows[(rows["symbol"] == symbol) & (rows["origin"] == later)]
         found = forecast_of(issued, s.instrument)
         np.testing.assert_allclose(found.values, expected[symbol].values, atol=1e-6)
         assert found.flags() == expected[symbol].flags()
@@ -61,7 +61,7 @@ def test_each_past_session_is_forecast_by_the_model_that_would_have_served_on_it
 def test_what_has_matured_is_scored_and_no_model_becomes_a_candidate(filled_store):
     report = run(filled_store)
     scores = Scores(filled_store.scores).read("first")
-    assert len(scores) == report.scored.matured == report.rows  # the store reaches seven weeks further
+    assert len(scores) == report.scored.matured == report.rows  # the store reaches ten weeks further
     assert Registry(filled_store.models).entries() == []
     assert report.head == Ledger(filled_store.ledger).head()
 
@@ -80,14 +80,14 @@ def test_a_replay_that_was_stopped_goes_on_where_it_was(filled_store):
         pass
 
     def kill(what, done, total):
-        if (what, done) == ("replay", 20):
+        if (what, done) == ("replay", 8):
             raise Killed
 
     with pytest.raises(Killed):
         run(filled_store, progress=kill)
-    assert Ledger(filled_store.ledger).verify() == 2 * 20 * 5
-    assert run(filled_store).rows == 2 * 10 * 5
-    assert Ledger(filled_store.ledger).verify() == 2 * 30 * 5
+    assert Ledger(filled_store.ledger).verify() == 2 * 8 * 5
+    assert run(filled_store).rows == 2 * 4 * 5
+    assert Ledger(filled_store.ledger).verify() == 2 * 12 * 5
 
 
 def test_a_replay_without_a_session_or_a_history_is_refused(filled_store):

@@ -29,10 +29,10 @@ def check(evenings, count, workspace):
         assert max(later) == min(later), name
 
 
-def test_ten_simulated_evenings_leave_open_files_and_locks_as_they_were(workspace):
+def test_five_simulated_evenings_leave_open_files_and_locks_as_they_were(workspace):
     evenings = []
-    Simulation(workspace, 10, evenings.append).run()
-    check(evenings, 10, workspace.root)
+    Simulation(workspace, 5, evenings.append).run()
+    check(evenings, 5, workspace.root)
 
 
 @pytest.mark.slow
