@@ -5,6 +5,7 @@ from helpers import utc
 from test_jobs import SMALL, add_bars
 
 from forecasting.errors import DataError, TooFewBars, UsageError
+from forecasting.exports.publishing import export_new_issues
 from forecasting.ledger import Ledger
 from forecasting.ledger_rows import forecast_of
 from forecasting.model.forecaster import RNNForecaster
@@ -64,6 +65,10 @@ def test_what_has_matured_is_scored_and_no_model_becomes_a_candidate(filled_stor
     assert len(scores) == report.scored.matured == report.rows  # the store reaches ten weeks further
     assert Registry(filled_store.models).entries() == []
     assert report.head == Ledger(filled_store.ledger).head()
+    # nor does the next evening export the past as if it were news
+    with filled_store.lock():
+        assert export_new_issues(filled_store, 60) == []
+    assert not list(filled_store.exports.glob("*.csv"))
 
 
 def test_a_second_replay_trains_and_issues_nothing(filled_store):

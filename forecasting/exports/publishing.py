@@ -53,8 +53,9 @@ def export_issued(
 def export_new_issues(workspace: Workspace, most: int) -> list[Path]:
     """Write the files of each issue that has new rows in the ledger since the last time, the oldest first.
 
-    So what was issued by a run that was killed before it exported is exported by the next one, whichever model serves
-    by then. `latest` is left alone. Who calls it holds the workspace's lock.
+    Of the models in the registry: those of a replay are in none, and what they issued is no news. What was issued by a
+    run that was killed before it exported is exported by the next one, whichever model serves by then. `latest` is left
+    alone. Who calls it holds the workspace's lock.
 
     Parameters
     ----------
@@ -62,10 +63,12 @@ def export_new_issues(workspace: Workspace, most: int) -> list[Path]:
     """
     ledger, place = Ledger(workspace.ledger), workspace.exports / _EXPORTED
     written: list[Path] = []
-    for origin, model_id in _new_issues(ledger, place).tail(most).itertuples(index=False):
+    issues = _new_issues(ledger, place)
+    registered = {entry.model_id for entry in Registry(workspace.models).entries()}
+    for origin, model_id in issues[issues["model_id"].isin(registered)].tail(most).itertuples(index=False):
         rows = ledger.latest(model_id=model_id, until=origin)
         written += export_forecasts(rows, workspace.exports, latest=False)
-    if written:
+    if len(issues):
         write_json(place, ledger.head()._asdict())
     return written
 
