@@ -13,6 +13,7 @@ import pandas as pd
 
 from forecasting.config import Progress
 from forecasting.errors import WorkspaceError
+from forecasting.processes import birth_of
 from forecasting.workspace import Workspace, write_json
 
 _INTERVAL_S = 1.0  # between two writes of how far a job is
@@ -22,8 +23,8 @@ _LOOKED_BACK = 5  # records among which the last job's is; one it did not end is
 class JobRecord:
     """The JSON record of a job under a workspace's `jobs` folder; `data/README.md` has its keys.
 
-    Entered within the workspace's lock, it says `running`, and in the end `done` or `failed`. A job that ends before
-    a step of it has begun to work, because it is refused or there is nothing to do, leaves none.
+    Entered within the workspace's lock, it says `running`, and in the end `done`, `failed` or `cancelled`. A job that
+    ends before a step of it has begun to work, because it is refused or there is nothing to do, leaves none.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ class JobRecord:
     def __init__(self, workspace: Workspace, verb: str, now: pd.Timestamp) -> None:
         self._workspace = workspace
         self._path = workspace.jobs / f"{now:%Y%m%dT%H%M%S}-{verb}-{os.getpid()}.json"
-        self._record: dict[str, Any] = {"verb": verb, "started": now.isoformat(), "pid": os.getpid()}
+        pid = os.getpid()
+        self._record: dict[str, Any] = {"verb": verb, "started": now.isoformat(), "pid": pid, "born": birth_of(pid)}
         self._record |= {"state": "running", "progress": None, "seconds": {}}
         self._in_step = self._has_begun = False
         self._written_at = 0.0
@@ -54,6 +56,9 @@ class JobRecord:
                 self._path.parent.rmdir()
         elif error is None:
             self._end("done")
+        elif kind is KeyboardInterrupt:
+            with suppress(WorkspaceError):
+                self._end("cancelled")
         else:
             with suppress(WorkspaceError):  # the error that ended the job is the one to tell
                 self._end("failed", error=str(error) or type(error).__name__)
@@ -98,8 +103,10 @@ class JobRecord:
 def running_job(workspace: Workspace) -> dict[str, Any] | None:
     """Return the record of the job that is at work; None where none is."""
     for record in _last_records(workspace.jobs).values():
-        if record.get("state") == "running" and _is_alive(record["pid"]):
-            return record
+        if record.get("state") == "running":
+            born = birth_of(record["pid"])
+            if born and born == record.get("born", born):
+                return record
     return None
 
 
@@ -117,13 +124,3 @@ def _last_records(jobs: Path) -> dict[Path, dict[str, Any]]:
         with suppress(OSError, ValueError):
             records[path] = json.loads(path.read_text())
     return records
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True

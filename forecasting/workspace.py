@@ -118,6 +118,7 @@ class Workspace:
         self.backtests = self.root / "backtests"
         self.exports = self.root / "exports"
         self.jobs = self.root / "jobs"
+        self.background = self.jobs / "background"
         self.logs = self.root / "logs"
         self.reports = self.root / "reports"
         self._state()

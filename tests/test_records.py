@@ -89,11 +89,11 @@ def test_a_job_that_fails_at_work_says_so_and_publishes_nothing(workspace):
     assert workspace.revision == 0
 
 
-def test_a_job_that_fails_after_a_step_keeps_what_that_published(workspace):
+def test_a_job_that_is_cancelled_after_a_step_keeps_what_that_published(workspace):
     with pytest.raises(KeyboardInterrupt):
         run(workspace, "fetch", "train", error=KeyboardInterrupt())
     (record,) = stored(workspace)
-    assert (record["state"], record["error"], list(record["seconds"])) == ("failed", "KeyboardInterrupt", ["fetch"])
+    assert (record["state"], list(record["seconds"])) == ("cancelled", ["fetch"])
     assert workspace.revision == 1
 
 

@@ -1,10 +1,11 @@
 """One symbol's newest forecast, as it was issued, and how far such forecasts can be trusted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-import pandas as pd
+import elements
 import state
 import streamlit as st
+from reads import forecast as reads
 
 from forecasting import BacktestReport, csv_text, forecast_figure, long_table, make_headline, price_text, wide_table
 
@@ -15,25 +16,7 @@ MODES = {
     frozenset({"replay"}): "**Replay**: computed as if on that day, and no part of the live track record",
     frozenset({"live", "replay"}): "**Partly live**: target sessions that had opened by then count as replay",
 }
-WORDS = """
-**Session.** A trading day of the symbol's exchange; its close is the day's last price.
-
-**Quantile.** A price with a stated chance of the close being below it: below the 10% quantile in one case out of
-ten. The 80% range lies between the 10% and the 90% quantile. The median has even chances on both sides.
-
-**Log return.** The natural logarithm of the price ratio since the last close; 0.01 is close to a rise of 1%.
-
-**CRPS.** How far the whole forecast, not its median alone, was from what happened; lower is better. It rewards
-ranges that are narrow and still right.
-
-**Skill and p.** Skill is the share of a baseline's CRPS that the network saves: 0% is no better than the baseline.
-p is how often chance alone would make a difference this large; from 0.05 on, it counts as a tie.
-
-**Baselines.** A random walk leaves the price where it is and draws its ranges from past returns; the EWMA random
-walk also adapts them to how much prices move at present. Hard to beat: prices are close to a random walk.
-
-**Coverage.** How often the close fell inside a range. An 80% range should hold it in 80 of 100 cases.
-"""
+WORDS = ("session", "quantile", "log return", "CRPS", "skill", "p", "baselines", "coverage")
 
 
 def show(source: state.Source, symbols: Sequence[str]) -> None:
@@ -50,9 +33,9 @@ def show(source: state.Source, symbols: Sequence[str]) -> None:
     with span:
         history = state.choose("history", HISTORIES, "63", "History shown", buttons=True)
 
-    issued = state.issued_forecast(source, symbol)
-    report = state.backtest_report(source, issued.rows["model_id"].iloc[0])
-    for trouble in state.troubles(source, symbol):
+    issued = reads.issued_forecast(source, symbol)
+    report = reads.backtest_report(source, issued.rows["model_id"].iloc[0])
+    for trouble in reads.troubles(source, symbol):
         st.warning(trouble, icon=":material/warning:")
     show_key_numbers(issued)
     for remark in issued.remarks:
@@ -65,19 +48,18 @@ def show(source: state.Source, symbols: Sequence[str]) -> None:
         show_provenance(issued)
     if report:
         show_scores(report)
-    with st.expander("What do these words mean?", icon=":material/help:"):
-        st.markdown(WORDS)
+    elements.explain(*WORDS)
     show_quantiles(issued)
 
 
-def show_key_numbers(issued: state.Issued) -> None:
+def show_key_numbers(issued: reads.Issued) -> None:
     forecast = issued.forecast
     currency = forecast.instrument.currency
     table = forecast.frame().join(forecast.interval(0.8))
     table = table[table["horizon"].isin([1, 5, forecast.horizon])]
     first, *rest = st.columns(1 + len(table))
     with first:
-        card(
+        elements.card(
             f"Last close  \n{forecast.origin:%a %Y-%m-%d}",
             price_text(forecast.last_close, currency),
             "What the forecast starts from",
@@ -85,22 +67,15 @@ def show_key_numbers(issued: state.Issued) -> None:
     for column, (day, row) in zip(rest, table.iterrows(), strict=True):
         with column:
             estimated = " (estimated)" if row["estimated"] else ""
-            card(
-                f"Median {sessions(row['horizon'])} ahead  \n{day:%a %Y-%m-%d}{estimated}",
+            elements.card(
+                f"Median {elements.sessions(row['horizon'])} ahead  \n{day:%a %Y-%m-%d}{estimated}",
                 price_text(row[0.5], currency),
                 f"80% range {price_text(row['lower'])} to {price_text(row['upper'])}  \n"
                 f"Chance of a rise {row['prob_up']:.0%}",
             )
 
 
-def card(label: str, value: str, note: str) -> None:
-    with st.container(border=True, height="stretch", gap=None):
-        st.caption(label)
-        st.markdown(f"### {value}")
-        st.markdown(f":small[{note}]")
-
-
-def show_chart(issued: state.Issued, history: int) -> None:
+def show_chart(issued: reads.Issued, history: int) -> None:
     forecast = issued.forecast
     figure = forecast_figure(issued.series, forecast, history)
     st.plotly_chart(figure, config={"displayModeBar": False}, key="fan")
@@ -108,8 +83,8 @@ def show_chart(issued: state.Issued, history: int) -> None:
     reports = " Circles: the ranges are wider, because a quarterly report is likely up to there."
     st.caption(
         f"Closing prices of {forecast.symbol} in {forecast.instrument.currency_in_words}, adjusted for splits, and its "
-        f"forecast for the next {sessions(forecast.horizon)}: the median, and the ranges meant to hold the close with "
-        "50%, 80% and 90% probability. One place per session; weekends and holidays take none."
+        f"forecast for the next {elements.sessions(forecast.horizon)}: the median, and the ranges meant to hold the "
+        "close with 50%, 80% and 90% probability. One place per session; weekends and holidays take none."
         + (estimated if forecast.estimated.any() else "")
         + (reports if any("report_likely" in flags for flags in forecast.flags()) else "")
     )
@@ -129,7 +104,7 @@ def show_verdict(report: BacktestReport | None, symbol: str) -> None:
     st.caption(f"Pooled over {', '.join(report.universe[:MOST_NAMED])}{others}. Backtest `{report.backtest_id}`.")
 
 
-def show_provenance(issued: state.Issued) -> None:
+def show_provenance(issued: reads.Issued) -> None:
     row = issued.rows.iloc[0]
     st.subheader("Where does it come from?")
     st.markdown(
@@ -149,14 +124,14 @@ def show_scores(report: BacktestReport) -> None:
         "skill": ("Skill against it", "{:+.1%}"),
         "low": ("at least", "{:+.1%}"),
         "high": ("at most", "{:+.1%}"),
-        "p": ("p", p_text),
+        "p": ("p", elements.p_text),
         "verdict": ("The network …", "{}"),
         "strongest": ("Strongest baseline", "{}"),
         "skill_strongest": ("Skill against it ", "{:+.1%}"),
-        "p_strongest": ("p ", p_text),
+        "p_strongest": ("p ", elements.p_text),
         **{f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)},
     }
-    show_table(make_headline(report.scores), columns)
+    elements.show_table(make_headline(report.scores), columns)
     st.caption(
         f"Walk-forward scores, origins {report.test_first} to {report.test_last}: every forecast was made by a network "
         "trained on earlier sessions only. CRPS is in log return, lower is better. "
@@ -165,7 +140,7 @@ def show_scores(report: BacktestReport) -> None:
     )
 
 
-def show_quantiles(issued: state.Issued) -> None:
+def show_quantiles(issued: reads.Issued) -> None:
     forecast, rows = issued.forecast, issued.rows
     st.subheader("Price quantiles by session")
     columns = {
@@ -178,7 +153,7 @@ def show_quantiles(issued: state.Issued) -> None:
         **{str(level): (f"{level:.1%}".replace(".0%", "%"), price_text) for level in forecast.levels},
     }
     table = forecast.frame().reset_index().assign(report_widening=forecast.report_widening)
-    show_table(table.rename(columns=str), columns)
+    elements.show_table(table.rename(columns=str), columns)
     st.caption(
         f"Prices in {forecast.instrument.currency_in_words}; a column's heading is the chance of a close below its "
         "price."
@@ -199,29 +174,9 @@ def show_quantiles(issued: state.Issued) -> None:
             )
 
 
-def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Callable[..., str]]]) -> None:
-    """Show a table by a heading and a format for each column; the first one stays in sight."""
-    first = next(iter(columns))
-    st.dataframe(
-        table[list(columns)].style.format({name: form for name, (_, form) in columns.items()}),
-        column_config={
-            name: st.column_config.Column(heading, pinned=name == first) for name, (heading, _) in columns.items()
-        },
-        hide_index=True,
-    )
-
-
-def p_text(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def sessions(count: int) -> str:
-    return f"{count} {'session' if count == 1 else 'sessions'}"
-
-
 source = state.current()
 st.title("Forecast")
-if symbols := state.issued_symbols(source):
+if symbols := reads.issued_symbols(source):
     show(source, symbols)
 else:
     state.explain_empty(source)

@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -54,9 +55,13 @@ def _finite(value: Any) -> Any:
 def reported_errors(as_json: bool, verbose: bool, workspace: Path | None) -> Iterator[None]:
     """Turn what goes wrong into a line with its cause, and into the exit code of `forecasting.errors`.
 
-    Where a workspace was asked for, the line says that the next command needs it too.
+    Where a workspace was asked for, the line says that the next command needs it too. SIGTERM interrupts, as Ctrl-C
+    does.
     """
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        if before == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield
     except TickercastError as error:
         if verbose:
@@ -80,6 +85,8 @@ def reported_errors(as_json: bool, verbose: bool, workspace: Path | None) -> Ite
     except KeyboardInterrupt:
         say("tickercast: interrupted; what was published before stays")
         raise typer.Exit(_INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

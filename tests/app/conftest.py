@@ -18,12 +18,12 @@ def filled(tmp_path_factory) -> Workspace:
 
 @pytest.fixture
 def open_app(monkeypatch):
-    """Return a function that opens the app on a workspace, as its server would."""
+    """Return a function that opens a page of the app on a workspace, as its server would."""
     monkeypatch.setattr(sys, "path", [str(APP), *sys.path])
 
-    def run(root: Path, **query: str) -> AppTest:
+    def run(root: Path, page: str = "forecast", **query: str) -> AppTest:
         monkeypatch.setenv("STOCKCAST_WORKSPACE", str(root))
-        app = AppTest.from_file(str(APP / "main.py"), default_timeout=30)
+        app = AppTest.from_file(str(APP / "main.py"), default_timeout=30).switch_page(f"views/{page}.py")
         for name, value in query.items():
             app.query_params[name] = value
         return app.run()

@@ -1,0 +1,66 @@
+"""Pieces of a page that several views show: cards, tables, words explained, text from outside."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+import streamlit as st
+
+MEANINGS = {
+    "session": "**Session.** A trading day of the symbol's exchange; its close is the day's last price.",
+    "quantile": "**Quantile.** A price with a stated chance of the close being below it: below the 10% quantile in one "
+    "case out of ten. The 80% range lies between the 10% and the 90% quantile. The median has even chances on both "
+    "sides.",
+    "log return": "**Log return.** The natural logarithm of the price ratio since the last close; 0.01 is close to a "
+    "rise of 1%.",
+    "CRPS": "**CRPS.** How far the whole forecast, not its median alone, was from what happened; lower is better. It "
+    "rewards ranges that are narrow and still right.",
+    "skill": "**Skill.** The share of a baseline's CRPS that the network saves: 0% is no better than the baseline.",
+    "p": "**p.** How often chance alone would make a difference this large; from 0.05 on, it counts as a tie.",
+    "baselines": "**Baselines.** A random walk leaves the price where it is and draws its ranges from past returns; "
+    "the EWMA random walk also adapts them to how much prices move at present. Hard to beat: prices are close to a "
+    "random walk.",
+    "coverage": "**Coverage.** How often the close fell inside a range; an 80% range should hold it in 80 of 100 "
+    "cases.",
+}
+"""Words that the views use, each explained once."""
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&]|:(?=\S)|^[-+#]|(?<=^\d)[.)]")
+
+
+def plain(text: str) -> str:
+    """Return text from outside so that Streamlit's Markdown shows it as it is, whatever it holds."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def explain(*words: str) -> None:
+    """Show what words mean, where somebody asks."""
+    with st.expander("What do these words mean?", icon=":material/help:"):
+        st.markdown("\n\n".join(MEANINGS[word] for word in words))
+
+
+def card(label: str, value: str, note: str) -> None:
+    with st.container(border=True, height="stretch", gap=None):
+        st.caption(label)
+        st.markdown(f"### {value}")
+        st.markdown(f":small[{note}]")
+
+
+def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Callable[..., str]]]) -> None:
+    """Show a table by a heading and a format for each column; the first one stays in sight."""
+    first = next(iter(columns))
+    st.dataframe(
+        table[list(columns)].style.format({name: form for name, (_, form) in columns.items()}),
+        column_config={
+            name: st.column_config.Column(heading, pinned=name == first) for name, (heading, _) in columns.items()
+        },
+        hide_index=True,
+    )
+
+
+def p_text(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def sessions(count: int) -> str:
+    return f"{count} {'session' if count == 1 else 'sessions'}"

@@ -1,0 +1,103 @@
+"""Long work: buttons that start it in a process of its own, and how far it is, on every page.
+
+What is at work is read from the workspace, so a reload, a second tab or a closed browser changes nothing about it.
+"""
+
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+
+import access
+import elements
+import pandas as pd
+import state
+import streamlit as st
+
+from forecasting import Ending, Job, TickercastError, cancel_job, job_at_work, last_ending, start_job
+
+EVERY = "2s"
+MOST_NAMED = 5
+NAMES = {
+    "backtest": "Backtest",
+    "fetch": "Fetch of prices",
+    "forecast": "Forecast",
+    "replay": "Replay of past evenings",
+    "retrain": "Evening job",
+    "run": "Main job",
+    "score": "Scoring",
+    "train": "Training",
+}
+
+
+def offer(label: str, command: Sequence[str], key: str, why: str | None = None, icon: str | None = None) -> None:
+    """Show a button that starts a command, to whoever may operate; while something is at work it cannot be pressed.
+
+    `why` is what a hint at the button says.
+    """
+    if not access.may_operate():
+        return
+    busy = job_at_work(state.current().workspace) is not None
+    if st.button(label, key=key, help=why, icon=icon, disabled=busy):
+        start(command)
+
+
+def start(command: Sequence[str]) -> None:
+    """Start a command over the workspace; say why where it is refused."""
+    if not access.may_operate():
+        st.error("This dashboard is read-only for you: nothing was started.", icon=":material/lock:")
+        return
+    try:
+        start_job(state.current().workspace, command, pd.Timestamp.now(tz="UTC"))
+    except TickercastError as error:
+        st.error(elements.plain(str(error)), icon=":material/error:")
+    else:
+        st.rerun()
+
+
+@st.fragment(run_every=EVERY)
+def show() -> None:
+    """Show what is at work, on every page, and what came of it; show the page anew when something was published."""
+    with suppress(TickercastError):  # the page itself says what is wrong with the workspace
+        show_state(state.current())
+
+
+def show_state(source: state.Source) -> None:
+    job, before = job_at_work(source.workspace), st.session_state.get("work_seen")
+    st.session_state["work_seen"] = source, job is not None
+    if before and before != st.session_state["work_seen"]:
+        st.rerun()  # there is something new to show, or a button can be pressed again
+    if job:
+        st.session_state["watched"] = job.started
+        show_job(job)
+    elif ending := last_ending(source.workspace):
+        show_ending(ending)
+
+
+def show_job(job: Job) -> None:
+    line, cancel = st.columns([6, 1], vertical_alignment="center")
+    asked = f" `{shlex.join(job.command)}`" if job.command else ", started elsewhere"
+    doing = f": {job.progress['what']}, {job.share:.0%}" if job.progress else f", since {job.started:%H:%M:%S} UTC"
+    line.progress(job.share, f"**{NAMES.get(job.verb, job.verb)}** is at work{asked}{doing}")
+    if job.command and access.may_operate():
+        cancel.button(
+            "Cancel", key="cancel_job", icon=":material/stop:", on_click=cancel_job, args=[state.current().workspace]
+        )
+
+
+def show_ending(ending: Ending) -> None:
+    """Show how the last job ended: a failure to everybody until it is dismissed, another end to who saw it at work."""
+    watched, dismissed = (st.session_state.get(key) == ending.started for key in ("watched", "dismissed"))
+    name = NAMES.get(ending.command[0], ending.command[0])
+    if dismissed or (ending.state in ("done", "cancelled") and not watched):
+        return
+    line, dismiss = st.columns([6, 1], vertical_alignment="center")
+    with line:
+        if ending.state == "done":
+            st.success(f"{name} is done.", icon=":material/check:")
+        elif ending.state == "cancelled":
+            st.info(f"{name} was cancelled. What was published before stays.", icon=":material/stop:")
+        elif ending.state == "failed":
+            st.error(f"{name} failed: {elements.plain(ending.error)}", icon=":material/error:")
+        for symbol, cause in list(ending.failures.items())[:MOST_NAMED]:
+            st.warning(f"{elements.plain(symbol)}: {elements.plain(cause)}", icon=":material/warning:")
+    dismiss.button("Dismiss", key="dismiss", on_click=st.session_state.update, kwargs={"dismissed": ending.started})
