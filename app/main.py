@@ -11,14 +11,13 @@ PAGES = {"overview": "Overview", "forecast": "Forecast", "track_record": "Track 
 PAGES |= {"prices": "Prices", "models": "Models"}
 
 st.set_page_config(page_title="tickercast", page_icon="📈", layout="wide")
-st.html("<style>.stMainBlockContainer { padding-top: 3.5rem }</style>")
+st.html("<style>.stMainBlockContainer { padding-top: 3.75rem }</style>")
 pages = [st.Page(f"views/{name}.py", title=title, default=name == "overview") for name, title in PAGES.items()]
 page = st.navigation(pages, position="top")
-st.caption("**tickercast**: probabilistic price forecasts, scored against a random walk")
 try:
     work.show()
     page.run()
     source = state.current()
-    st.caption(f"Workspace `{source.root}`, revision {source.revision}. Not investment advice.")
+    st.caption(f"tickercast, workspace `{source.root}`, revision {source.revision}. Not investment advice.")
 except TickercastError as error:
     st.error(elements.plain(str(error)))
