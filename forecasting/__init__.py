@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "forecasting.admission": ["Admission", "find_admission", "vouched_address"],
     "forecasting.background": ["Ending", "Job", "cancel_job", "job_at_work", "last_ending", "start_job"],
     "forecasting.bars": ["PriceSeries", "make_series", "normalize_bars", "validate_bars"],
     "forecasting.cards": ["card_markdown", "make_card", "read_models"],

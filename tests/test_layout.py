@@ -14,6 +14,7 @@ FLOORS = [
     {"errors", "config"},
     {
         "sessions",
+        "admission",
         "closing_times",
         "logs",
         "processes",

@@ -8,9 +8,15 @@ import typer
 from forecasting.cli.console import exit_if_partly, reported_errors, show_json
 from forecasting.cli.inputs import choose_universe, open_workspace
 from forecasting.cli.options import (
+    AddressOption,
+    Allow,
     JsonOption,
     Live,
     ModelOption,
+    Operator,
+    Public,
+    ReadOnly,
+    Secrets,
     Symbols,
     Verbose,
     WorkspaceOption,
@@ -44,21 +50,40 @@ def forecast(
 
 
 def dashboard(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8501,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
+    address: AddressOption = None,
+    read_only: ReadOnly = False,
+    public: Public = False,
+    allow: Allow = None,
+    operator: Operator = None,
+    secrets: Secrets = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the dashboard on 127.0.0.1 until interrupted."""
+    """Serve the dashboard until interrupted: on 127.0.0.1, without sign-in.
+
+    With --public others are served too. They sign in, and only who is listed is let in.
+    """
     with reported_errors(as_json, verbose, workspace):
         place = open_workspace(workspace)
-        from forecasting.cli.serving import require_free, serve_dashboard
+        from forecasting.cli.serving import require_free, require_local, serve_dashboard, url_of
+        from forecasting.cli.sign_in import decide_admission
 
-        require_free(port)
-        url = f"http://127.0.0.1:{port}"
+        admission, sign_in = decide_admission(public, read_only, allow or (), operator or (), secrets)
+        place_to_listen = address or ("0.0.0.0" if public else "127.0.0.1")  # noqa: S104
+        if not public:
+            require_local(place_to_listen)
+        require_free(place_to_listen, port)
+        here = url_of(place_to_listen, port)
+        url = sign_in.origin if sign_in else here
         if as_json:
-            show_json({"url": url, "workspace": place.root})
+            show_json({"url": url, "listens_on": here, "workspace": place.root})
         else:
             typer.echo(f"tickercast dashboard of {place.root} on {url} (Ctrl-C ends it)")
+            if sign_in:
+                typer.echo(
+                    f"listens on {here}; after sign-in {len(admission.listed)} may look, {len(admission.operators)} act"
+                )
         sys.stdout.flush()
-        serve_dashboard(place.root, port)
+        serve_dashboard(place.root, place_to_listen, port, admission, sign_in)

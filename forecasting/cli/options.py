@@ -105,3 +105,35 @@ DayFirst = Annotated[
     bool | None, typer.Option("--day-first/--month-first", help="How the files mean 02/03/2024.", show_default=False)
 ]
 Decimal = Annotated[str | None, typer.Option(help="Decimal mark of the files, where they leave it open: . or ,")]
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="Show everything, refuse every action.")]
+Public = Annotated[
+    bool,
+    typer.Option("--public", help="Serve others too: who looks signs in with an address that is listed."),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WHO",
+        help="With --public: an e-mail address that may look, or a file with one on each line; repeatable.",
+    ),
+]
+Operator = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WHO", help="With --public: an address, or a file of them, that may also act; repeatable."),
+]
+Secrets = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --public: the secrets.toml that says how people sign in; ~/.streamlit/secrets.toml by default.",
+        show_default=False,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="IP address to listen on: 127.0.0.1, or with --public every one of this machine's, unless told otherwise.",
+        show_default=False,
+    ),
+]
