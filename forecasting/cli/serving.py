@@ -67,13 +67,12 @@ def serve_dashboard(workspace: Path, address: str, port: int, admission: Admissi
     """
     command = [sys.executable, "-m", "streamlit", "run", "main.py"]
     settings = _CLOSED | {"SERVER_ADDRESS": address, "SERVER_PORT": str(port)}
-    if sign_in:
-        # the proxy in front may pass another Host on, but browsers tell where the page is from
-        settings["SERVER_CORS_ALLOWED_ORIGINS"] = sign_in.origin
+    if sign_in:  # the proxy in front may pass another Host on, so that names are not checked
         command += ["--secrets.files", str(sign_in.secrets)]
     else:
-        settings["SERVER_CORS_ALLOWED_ORIGINS"] = url_of(address, port)
         settings["SERVER_ALLOWED_HOSTS"] = f"localhost {address}"  # no name that a foreign page rebinds to this machine
+    origin = sign_in.origin if sign_in else url_of(address, port)
+    settings |= {"SERVER_CORS_ALLOWED_ORIGINS": origin, "CLIENT_ALLOWED_ORIGINS": origin}
     os.environ.update({f"STREAMLIT_{name}": value for name, value in settings.items()})
     os.environ[WORKSPACE_VARIABLE] = str(workspace)
     os.environ[ADMISSION_VARIABLE] = admission.to_text()
