@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
+import access
 import pandas as pd
 import streamlit as st
 
@@ -26,11 +27,28 @@ MEANINGS = {
 """Words that the views use, each explained once."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&]|:(?=\S)|^[-+#]|(?<=^\d)[.)]")
+_LONGEST = 500  # characters of a text from outside that are shown
 
 
 def plain(text: str) -> str:
-    """Return text from outside so that Streamlit's Markdown shows it as it is, whatever it holds."""
-    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+    """Return text from outside so that Streamlit's Markdown shows it as it is, whatever it holds.
+
+    Where the dashboard is public, paths of the machine are left out.
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", _in_one_line(text))
+
+
+def code(text: str) -> str:
+    """Return text from outside as Markdown's inline code, as `plain` does: for what people typed, and for ids."""
+    line = _in_one_line(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
+
+
+def _in_one_line(text: str) -> str:
+    line = " ".join(access.without_paths(text).split())
+    line = "".join(letter for letter in line if letter.isprintable())  # not what turns the direction of writing, say
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
 def explain(*words: str) -> None:

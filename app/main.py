@@ -1,5 +1,8 @@
 """The dashboard's router and frame: `tickercast dashboard` runs this file."""
 
+import logging
+
+import access
 import elements
 import state
 import streamlit as st
@@ -10,14 +13,40 @@ from forecasting import TickercastError
 PAGES = {"overview": "Overview", "forecast": "Forecast", "track_record": "Track record", "backtest": "Backtest"}
 PAGES |= {"prices": "Prices", "models": "Models"}
 
+
+def show_visitor() -> None:
+    """Show who looks where that was asked, the way out, and whether they may act."""
+    address, acts = access.visitor(), access.may_operate()
+    if acts and not address:
+        return
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+        if not acts:
+            st.caption(":material/visibility: Read-only", width="content")
+        if address:
+            st.caption(elements.code(address), width="content")
+            access.offer_to_leave()
+
+
+def show_foot() -> None:
+    source = state.current()
+    where = "" if access.is_public() else f"workspace {elements.code(source.root)}, "
+    st.caption(f"tickercast, {where}revision {source.revision}. Not investment advice.")
+
+
 st.set_page_config(page_title="tickercast", page_icon="📈", layout="wide")
 st.html("<style>.stMainBlockContainer { padding-top: 3.75rem }</style>")
+access.require_access()
 pages = [st.Page(f"views/{name}.py", title=title, default=name == "overview") for name, title in PAGES.items()]
 page = st.navigation(pages, position="top")
+show_visitor()
 try:
     work.show()
     page.run()
-    source = state.current()
-    st.caption(f"tickercast, workspace `{source.root}`, revision {source.revision}. Not investment advice.")
+    show_foot()
 except TickercastError as error:
     st.error(elements.plain(str(error)))
+except Exception:
+    logging.getLogger("tickercast.dashboard").exception("the page %s failed", page.url_path)
+    st.error(
+        "This page failed, through no fault of yours; the server's log says why. Next: reload it, or open another page."
+    )

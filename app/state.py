@@ -3,10 +3,11 @@
 Reads are cached by the workspace's revision, never by time: whoever writes ends with a new revision.
 """
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import access
+import elements
 import streamlit as st
 
 from forecasting import Workspace, find_workspace
@@ -54,12 +55,13 @@ def _to_url(name: str) -> None:
 
 def explain_empty(source: Source) -> None:
     """Say that there is no forecast yet, and what brings one."""
-    st.info(f"No forecast has been issued in the workspace `{source.root}` yet.", icon=":material/info:")
+    where = "this workspace" if access.is_public() else f"the workspace {elements.code(source.root)}"
+    st.info(f"No forecast has been issued in {where} yet.", icon=":material/info:")
     st.markdown(
         "This command fetches the embedded S&P 500 and NASDAQ prices, trains, backtests and forecasts; it needs no "
         "network:"
     )
-    st.code(f"tickercast run --source sample --workspace {shlex.quote(source.root)}", language="bash")
+    st.code(access.command("run --source sample"), language="bash")
     st.markdown("For other symbols, with live prices:")
-    st.code(f"tickercast run AAPL MSFT --workspace {shlex.quote(source.root)}", language="bash")
+    st.code(access.command("run AAPL MSFT"), language="bash")
     st.markdown("Then reload this page.")

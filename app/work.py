@@ -43,8 +43,7 @@ def offer(label: str, command: Sequence[str], key: str, why: str | None = None, 
 
 def start(command: Sequence[str]) -> None:
     """Start a command over the workspace; say why where it is refused."""
-    if not access.may_operate():
-        st.error("This dashboard is read-only for you: nothing was started.", icon=":material/lock:")
+    if access.refused():
         return
     try:
         start_job(state.current().workspace, command, pd.Timestamp.now(tz="UTC"))
@@ -52,6 +51,12 @@ def start(command: Sequence[str]) -> None:
         st.error(elements.plain(str(error)), icon=":material/error:")
     else:
         st.rerun()
+
+
+def stop() -> None:
+    """Stop what is at work, where the dashboard started it."""
+    if not access.refused():
+        cancel_job(state.current().workspace)
 
 
 @st.fragment(run_every=EVERY)
@@ -75,13 +80,13 @@ def show_state(source: state.Source) -> None:
 
 def show_job(job: Job) -> None:
     line, cancel = st.columns([6, 1], vertical_alignment="center")
-    asked = f" `{shlex.join(job.command)}`" if job.command else ", started elsewhere"
-    doing = f": {job.progress['what']}, {job.share:.0%}" if job.progress else f", since {job.started:%H:%M:%S} UTC"
+    asked = f" {elements.code(shlex.join(job.command))}" if job.command else ", started elsewhere"
+    doing = f", since {job.started:%H:%M:%S} UTC"
+    if job.progress:
+        doing = f": {elements.plain(job.progress['what'])}, {job.share:.0%}"
     line.progress(job.share, f"**{NAMES.get(job.verb, job.verb)}** is at work{asked}{doing}")
     if job.command and access.may_operate():
-        cancel.button(
-            "Cancel", key="cancel_job", icon=":material/stop:", on_click=cancel_job, args=[state.current().workspace]
-        )
+        cancel.button("Cancel", key="cancel_job", icon=":material/stop:", on_click=stop)
 
 
 def show_ending(ending: Ending) -> None:

@@ -23,7 +23,7 @@ def show(source: state.Source, symbols: Sequence[str]) -> None:
     asked = st.query_params.get("symbol", symbols[0])
     if asked not in symbols:
         st.warning(
-            f"No forecast of `{asked}` has been issued in this workspace; `{symbols[0]}` is shown instead. "
+            f"No forecast of {elements.code(asked)} has been issued in this workspace; {symbols[0]} is shown instead. "
             "Next: choose another symbol, or forecast this one with `tickercast run`.",
             icon=":material/search_off:",
         )

@@ -69,7 +69,7 @@ def ask(port, path, method="GET", body=None, host="127.0.0.1", **headers):
 
 
 def test_it_listens_on_127_0_0_1_only(port):
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionError):
         ask(port, "/_stcore/health", host="127.0.0.2")
 
 
