@@ -31,7 +31,7 @@ _LONGEST = 500  # characters of a text from outside that are shown
 
 
 def plain(text: str) -> str:
-    """Return text from outside so that Streamlit's Markdown shows it as it is, whatever it holds.
+    """Return text from outside so that Streamlit's Markdown shows it as it is; a URL becomes a link to what it says.
 
     Where the dashboard is public, paths of the machine are left out.
     """
@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return text from outside as Markdown's inline code, as `plain` does: for what people typed, and for ids."""
+    """Return text from outside as inline code, else as `plain` does: for what people typed, which links nowhere."""
     line = _in_one_line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"

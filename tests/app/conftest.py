@@ -16,14 +16,22 @@ def filled(tmp_path_factory) -> Workspace:
     return fill(tmp_path_factory.mktemp("filled"))
 
 
+@pytest.fixture(autouse=True)
+def no_page_fails(caplog):
+    """Fail where a page did unexpectedly: on screen that looks like an error that is told on purpose."""
+    yield
+    assert not [record for record in caplog.get_records("call") if record.name == "tickercast.dashboard"]
+
+
 @pytest.fixture
 def open_app(monkeypatch):
     """Return a function that opens a page of the app on a workspace, as its server would."""
     monkeypatch.setattr(sys, "path", [str(APP), *sys.path])
 
-    def run(root: Path, page: str = "forecast", **query: str) -> AppTest:
+    def run(root: Path, page: str = "forecast", claims: dict | None = None, **query: str) -> AppTest:
         monkeypatch.setenv("STOCKCAST_WORKSPACE", str(root))
         app = AppTest.from_file(str(APP / "main.py"), default_timeout=30).switch_page(f"views/{page}.py")
+        app.user = claims or {}  # what the sign-in provider said of who looks
         for name, value in query.items():
             app.query_params[name] = value
         return app.run()
