@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from google.protobuf.message import Message
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
-from forecasting import Admission, cancel_job, job_at_work, last_ending
+from forecasting import Admission, Ledger, cancel_job, job_at_work, last_ending
 from forecasting.admission import ADMISSION_VARIABLE
 
 APP = Path(__file__).parents[2] / "app"
@@ -212,6 +213,23 @@ def test_who_may_not_act_is_offered_no_action(open_app, serve, filled, page):
     assert set(labels(app)) <= set(labels(offered))
     started = {node.args[0].value for tree in SOURCES.values() for node in calls(tree, "offer") if node.args}
     assert not started & set(labels(app))
+
+
+def test_what_fails_unexpectedly_is_told_to_the_log_and_not_to_the_visitor(
+    open_app, serve, filled, tmp_path, monkeypatch, caplog
+):
+    def fail(self):
+        raise KeyError("/srv/secret")
+
+    monkeypatch.setattr(Ledger, "last_origins", fail)
+    serve(RULES)
+    app = open_app(shutil.copytree(filled.root, tmp_path / "copy"), claims=signed_in(READER))
+    assert not app.exception
+    assert [error.value.partition(",")[0] for error in app.error] == ["This page failed"]
+    assert not any("secret" in text or "KeyError" in text for text in texts(app))
+    (record,) = [record for record in caplog.records if record.name == "tickercast.dashboard"]
+    assert "/srv/secret" in str(record.exc_info[1])
+    caplog.clear()
 
 
 def calls(tree, name):
