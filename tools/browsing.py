@@ -20,12 +20,15 @@ _TRIES = 300  # of a tenth of a second: what a server may take to start
 
 
 class Server:
-    """A workspace's dashboard, served by `tickercast dashboard` in a process of its own until `stop`."""
+    """A workspace's dashboard, served by `tickercast dashboard` in a process of its own until `stop`.
 
-    def __init__(self, root: Path, *options: str, environment: dict[str, str] | None = None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    On a free port, where none is asked for.
+    """
+
+    def __init__(
+        self, root: Path, *options: str, port: int | None = None, environment: dict[str, str] | None = None
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "forecasting", "dashboard", "--port", str(self.port), "--workspace", str(root)]
         self.log = root.parent / f"dashboard-{self.port}.log"
@@ -45,6 +48,13 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager

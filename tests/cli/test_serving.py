@@ -2,14 +2,9 @@
 
 import http.client
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 
 import pytest
+from browsing import Server
 
 HANDSHAKE = {
     "Connection": "Upgrade",
@@ -36,26 +31,9 @@ def port(tmp_path_factory):
     (home / ".streamlit").mkdir()
     (home / ".streamlit" / "config.toml").write_text(OPENED)
     opened = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "STREAMLIT_SERVER_ENABLE_CORS": "false"}  # noqa: S104
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    command = ["dashboard", "--port", str(number), "--workspace", str(home / "workspace")]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "forecasting", *command],
-        env=os.environ | opened | {"HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(120):
-            try:
-                assert ask(number, "/_stcore/health")[1] == b"ok"
-                break
-            except OSError:
-                assert server.poll() is None
-                time.sleep(0.25)
-        yield number
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=20)
+    server = Server(home / "workspace", environment=opened | {"HOME": str(home)})
+    yield server.port
+    server.stop()
 
 
 def ask(port, path, method="GET", body=None, host="127.0.0.1", **headers):

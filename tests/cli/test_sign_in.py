@@ -1,10 +1,10 @@
 """A dashboard for others is refused before anything is served, unless it is closed."""
 
 import os
-import socket
 import sys
 
 import pytest
+from browsing import free_port
 
 from forecasting.admission import ADMISSION_VARIABLE, Admission, read_admission
 from forecasting.cli import sign_in
@@ -17,12 +17,6 @@ AUTH = {
     "client_secret": "s3cr3t",
     "server_metadata_url": "https://accounts.example.org/.well-known/openid-configuration",
 }
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture
