@@ -1,7 +1,10 @@
 """A dashboard for others is refused before anything is served, unless it is closed."""
 
 import os
+import re
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from browsing import free_port
@@ -163,3 +166,15 @@ def test_a_public_dashboard_is_started_with_its_rules_and_without_secrets_on_the
     assert started["command"][-2:] == ["--secrets.files", str(path)]
     told = " ".join([*started["command"], *environment.values()])
     assert not any(AUTH[key] in told for key in ("client_secret", "cookie_secret"))
+
+
+def test_the_documented_secrets_are_what_is_asked_for_and_refused_until_they_are_filled_in(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "dashboard.md").read_text()
+    path = tmp_path / "secrets.toml"
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    path.write_text(example)
+    assert set(tomllib.loads(example)["auth"]) == set(AUTH)
+    with pytest.raises(TickercastError, match="cookie_secret"):
+        sign_in.require_sign_in(path)
+    path.write_text(re.sub(r'^cookie_secret = ".*"', f'cookie_secret = "{AUTH["cookie_secret"]}"', example, flags=re.M))
+    assert sign_in.require_sign_in(path).origin == "https://forecasts.example.org"
