@@ -19,8 +19,9 @@ pytestmark = pytest.mark.slow
 SCREEN = """
 import sys
 from streamlit.testing.v1 import AppTest
-at = AppTest.from_file(sys.argv[1], default_timeout=60).run()
+at = AppTest.from_file(sys.argv[1], default_timeout=60).switch_page("views/forecast.py").run()
 assert not at.exception, at.exception
+assert not at.error, at.error
 print(len(at.get("plotly_chart")), "chart")
 """
 
