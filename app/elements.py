@@ -26,7 +26,7 @@ MEANINGS = {
 }
 """Words that the views use, each explained once."""
 
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&]|:(?=\S)|^[-+#]|(?<=^\d)[.)]")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&]|:(?=\S)|^[-+#]|^\d+(?=[.)])")
 _LONGEST = 500  # characters of a text from outside that are shown
 
 
@@ -35,19 +35,23 @@ def plain(text: str) -> str:
 
     Where the dashboard is public, paths of the machine are left out.
     """
-    return _MARKDOWN.sub(r"\\\g<0>", _in_one_line(text))
+    return _MARKDOWN.sub(_escape, _in_one_line(text))
 
 
 def code(text: str) -> str:
     """Return text from outside as inline code, else as `plain` does: for what people typed, which links nowhere."""
     line = _in_one_line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
-    return f"{fence} {line} {fence}" if "`" in line else f"`{line}`"
+    return f"{fence} {line} {fence}" if "`" in line else f"`{line or ' '}`"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"  # 1. would begin a list
 
 
 def _in_one_line(text: str) -> str:
-    line = " ".join(access.without_paths(text).split())
-    line = "".join(letter for letter in line if letter.isprintable())  # not what turns the direction of writing, say
+    seen = "".join(letter for letter in text if letter.isprintable() or letter.isspace())  # none that turns the line
+    line = " ".join(access.without_paths(seen).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 

@@ -5,10 +5,12 @@ import re
 import shutil
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
+from hypothesis import given, strategies
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
@@ -50,6 +52,14 @@ HOSTILE = [
 
 def signed_in(address, **claims):
     return {"is_logged_in": True, "email": address, "email_verified": True, **claims}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def app_modules():
+    """Let the app's modules be imported, as its server does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(APP), *sys.path])
+        yield
 
 
 @pytest.fixture
@@ -111,9 +121,9 @@ def test_who_is_listed_sees_the_forecast_and_who_it_is_shown_to(open_app, serve,
     serve(RULES)
     app = open_app(filled.root, claims=signed_in("Ada@Example.org"))
     assert len(app.get("plotly_chart")) == 1
-    assert {":material/visibility: Read-only", READER} <= {caption.value for caption in app.caption}
+    assert {":material/visibility: Read-only", f"`{READER}`"} <= {caption.value for caption in app.caption}
     assert "Sign out" in labels(app)
-    assert OPERATOR in {caption.value for caption in open_app(filled.root, claims=signed_in(OPERATOR)).caption}
+    assert f"`{OPERATOR}`" in {caption.value for caption in open_app(filled.root, claims=signed_in(OPERATOR)).caption}
 
 
 def test_by_rules_that_cannot_be_read_nobody_is_let_in(open_app, monkeypatch, tmp_path):
@@ -139,16 +149,18 @@ def test_outside_no_path_of_the_machine_is_shown(open_app, serve, filled, tmp_pa
     for root in (filled.root, tmp_path / "none"):
         app = open_app(root, page, signed_in(OPERATOR))
         assert not any(str(root) in text or str(Path.home()) in text for text in texts(app))
+
+
+def test_outside_an_error_names_no_path(open_app, serve, tmp_path):
+    serve(RULES)
     (tmp_path / "workspace.json").write_text('{"format": 99, "revision": 1}')
-    app = open_app(tmp_path, page, signed_in(OPERATOR))
+    app = open_app(tmp_path, claims=signed_in(OPERATOR))
     assert "format 99" in app.error[0].value
     assert not any(str(tmp_path) in text for text in texts(app))
 
 
-def test_paths_are_left_out_of_texts_and_nothing_else_is(serve, monkeypatch, workspace):
-    monkeypatch.setattr(sys, "path", [str(APP), *sys.path])
-    import access
-
+def test_paths_are_left_out_of_texts_and_nothing_else_is(serve, workspace):
+    access = import_module("access")
     text = (
         f"{workspace.root}/prices cannot be read, nor '/home/a b/x.csv', ~/y.csv or /srv/z.csv: "
         "of 24/7, and/or https://example.org/a/b; next: tickercast status --workspace /srv/w"
@@ -171,8 +183,7 @@ def test_paths_are_left_out_of_texts_and_nothing_else_is(serve, monkeypatch, wor
         (Admission(True, True, operators=frozenset({OPERATOR})), signed_in(OPERATOR)),
     ],
 )
-def test_who_may_not_act_is_refused_whatever_was_on_screen(serve, monkeypatch, workspace, rules, claims):
-    monkeypatch.setattr(sys, "path", [str(APP), *sys.path])
+def test_who_may_not_act_is_refused_whatever_was_on_screen(serve, workspace, rules, claims):
     serve(rules)
     app = AppTest.from_string(STARTER)
     app.user = claims or {}
@@ -184,8 +195,7 @@ def test_who_may_not_act_is_refused_whatever_was_on_screen(serve, monkeypatch, w
 
 
 @pytest.mark.parametrize(("rules", "claims"), [(Admission(public=False), None), (RULES, signed_in(OPERATOR))])
-def test_who_may_act_starts_and_cancels_a_job(serve, monkeypatch, workspace, rules, claims):
-    monkeypatch.setattr(sys, "path", [str(APP), *sys.path])
+def test_who_may_act_starts_and_cancels_a_job(serve, workspace, rules, claims):
     serve(rules)
     app = AppTest.from_string(STARTER)
     app.user = claims or {}
@@ -289,6 +299,14 @@ def rendered(text):
         yield block.type, block.content if block.type != "inline" else ""
         for token in block.children or []:
             yield token.type, "".join(map(str, token.attrs.values())) + token.content
+
+
+@given(strategies.text(alphabet="ab12 .)(![]<>`*_~$:#-+=\\&|{}/'\"\n\t\u202e", max_size=14))
+def test_text_from_outside_stays_text_whatever_it_holds(words):
+    elements = import_module("elements")
+    for shown, kinds in ((elements.plain(words), {"text", "text_special"}), (elements.code(words), {"code_inline"})):
+        found = {kind for kind, _ in rendered(shown)} - {"paragraph_open", "inline", "paragraph_close"}
+        assert found <= kinds, shown
 
 
 @pytest.mark.parametrize("page", PAGES)
