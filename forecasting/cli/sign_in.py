@@ -102,7 +102,7 @@ def require_sign_in(secrets: Path | None) -> SignIn:
                 f"--public signs people in with the package {package}, which is not installed; "
                 "next: pip install 'streamlit[auth]'"
             )
-    path = (secrets or Path.home() / ".streamlit" / "secrets.toml").absolute()
+    path = (secrets or Path("~/.streamlit/secrets.toml")).expanduser().absolute()
     auth = _read_auth(path)
     if missing := [key for key in _NEEDED if not (isinstance(auth.get(key), str) and auth[key])]:
         raise _incomplete(path, f"has no {', '.join(missing)} in its section [auth]")
