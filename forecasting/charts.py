@@ -5,13 +5,11 @@ bands differ in lightness, and grey, blue and orange never carry a meaning alone
 every text it draws, so text from outside is escaped.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from html import escape
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from forecasting.errors import UsageError
+from forecasting.session_axis import session_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,14 +18,16 @@ if TYPE_CHECKING:
     from forecasting.bars import PriceSeries
     from forecasting.forecasts import Forecast
 
-BANDS = (0.9, 0.8, 0.5)
-"""Coverages of the central intervals drawn, widest first; a forecast without one is drawn without it."""
-
 GREY, BLUE, ORANGE = "#808080", "#2b7fd4", "#d55e00"
-_BAND_FILLS = {0.9: "rgba(43,127,212,0.16)", 0.8: "rgba(43,127,212,0.20)", 0.5: "rgba(43,127,212,0.34)"}
-_MOST_TICKS = 8
-_TICK_MONTHS = (1, 2, 3, 6, 12, 24, 60)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_BAND_FILLS = {
+    0.95: "rgba(43,127,212,0.05)",
+    0.9: "rgba(43,127,212,0.13)",
+    0.8: "rgba(43,127,212,0.18)",
+    0.5: "rgba(43,127,212,0.34)",
+}
+_OUTLINED = 0.95  # its band hardly shows beside the next one
+_EARLIER = 0.8  # coverage of the band of an earlier forecast
+_EARLIER_FILL = "rgba(213,94,0,0.08)"
 
 
 def price_text(price: float, currency: str = "") -> str:
@@ -40,9 +40,17 @@ def price_text(price: float, currency: str = "") -> str:
 
 
 def forecast_figure(
-    series: "PriceSeries", forecast: "Forecast", history: int = 120, *, show_outcome: bool = False
+    series: "PriceSeries",
+    forecast: "Forecast",
+    history: int = 120,
+    *,
+    candles: bool = False,
+    earlier: "Sequence[Forecast]" = (),
+    show_outcome: bool = False,
+    background: str = "rgba(0,0,0,0)",
+    title: str = "",
 ) -> "Figure":
-    """Draw a forecast as a fan of price quantiles after the closes it continues.
+    """Draw a forecast as a fan of price quantiles after the prices it continues.
 
     The x axis counts sessions: it has one place per session and none for weekends and holidays. The fan
     starts at the origin's last close, as it was when the forecast was issued. Sessions whose date is
@@ -50,44 +58,116 @@ def forecast_figure(
 
     Parameters
     ----------
-    series : closes after the forecast's origin are not drawn, unless `show_outcome`
+    series : bars after the forecast's origin are not drawn, unless `show_outcome`
     forecast
     history : number of sessions drawn up to the origin, at least 1
+    candles : draw open, high, low and close instead of closes alone
+    earlier : forecasts from origins before, at the prices of `series`; drawn as median and 80% interval, as far as
+        they begin within the history
     show_outcome : draw over the fan what became of it, the closes on its target sessions as far as there are any
+    background : colour; transparent by default, where the page's own shows
+    title : stands below, for those who get it as an image
     """
     import plotly.graph_objects as go
 
-    from forecasting.forecasts import REPORT_LIKELY
-
-    closes = series.until(forecast.origin).bars["close"].iloc[-history:]
+    bars = series.until(forecast.origin).bars.iloc[-history:]
     currency = escape(forecast.instrument.currency, quote=False)
-    origin, *ahead = days = [_iso(day) for day in (forecast.origin, *forecast.target_sessions)]
-    axis = list(dict.fromkeys([*map(_iso, closes.index), *days]))
-    medians = forecast.frame()[0.5].tolist()
-
+    axis = list(dict.fromkeys(_iso(day) for day in (*bars.index, forecast.origin, *forecast.target_sessions)))
+    places = set(axis)
     figure = go.Figure()
-    for coverage, interval in _intervals(forecast):
-        edge = [forecast.last_close, *interval["upper"], *interval["lower"][::-1], forecast.last_close]
+    _draw_earlier(figure, earlier, places)
+    for coverage, interval in reversed(forecast.intervals().items()):
         figure.add_scatter(
-            x=[*days, *reversed(days)],
-            y=edge,
-            fill="toself",
+            **_band(forecast, interval, places),
             fillcolor=_BAND_FILLS[coverage],
-            mode="none",
+            mode="lines",
+            line={"color": BLUE, "width": 1 if coverage == _OUTLINED else 0, "dash": "dot"},
             name=f"{coverage:.0%} interval",
-            hoverinfo="skip",
         )
-    figure.add_scatter(
-        x=[_iso(day) for day in closes.index],
-        y=closes.tolist(),
-        mode="lines",
-        line={"color": GREY, "width": 1.8},
-        name="close",
-        hovertext=[f"{day:%a %Y-%m-%d}<br>close {price_text(c, currency)}" for day, c in closes.items()],
+    _draw_history(figure, bars, candles, currency)
+    _draw_median(figure, forecast)
+    if show_outcome:
+        outcome = series.bars["close"].reindex(forecast.target_sessions).dropna()
+        _draw_outcome(figure, forecast, outcome, currency)
+    figure.add_vline(x=_iso(forecast.origin), line={"color": GREY, "width": 1, "dash": "dot"})
+    layout = _layout(axis, currency, escape(title, quote=False))
+    figure.update_layout(layout, paper_bgcolor=background, plot_bgcolor=background)
+    return figure
+
+
+def _band(forecast: "Forecast", interval: "pd.DataFrame", axis: Collection[str]) -> dict[str, Any]:
+    """Return an interval as an area that begins at the origin's close, on the sessions of an axis."""
+    drawn = [_iso(day) in axis for day in interval.index]
+    days = [_iso(forecast.origin), *map(_iso, interval.index[drawn])]
+    upper, lower = (interval.loc[drawn, bound].tolist() for bound in ("upper", "lower"))
+    edge = [forecast.last_close, *upper, *reversed(lower), forecast.last_close]
+    return {"x": [*days, *reversed(days)], "y": edge, "fill": "toself", "hoverinfo": "skip"}
+
+
+def _draw_earlier(figure: "Figure", earlier: "Sequence[Forecast]", axis: Collection[str]) -> None:
+    from forecasting.forecasts import central_intervals
+
+    shared = {"legendgroup": "earlier", "mode": "lines"}
+    drawn = [one for one in earlier if _iso(one.origin) in axis]
+    for i, one in enumerate(drawn):
+        if _EARLIER in central_intervals(one.levels):
+            figure.add_scatter(
+                **_band(one, one.interval(_EARLIER), axis),
+                **shared,
+                fillcolor=_EARLIER_FILL,
+                line={"color": ORANGE, "width": 0.6, "dash": "dot"},
+                name="earlier 80% interval",
+                showlegend=False,
+            )
+        days = [day for day in one.target_sessions if _iso(day) in axis]
+        medians = one.frame()[0.5][days]
+        currency = escape(one.instrument.currency, quote=False)
+        figure.add_scatter(
+            **shared,
+            x=[_iso(one.origin), *map(_iso, days)],
+            y=[one.last_close, *medians],
+            line={"color": ORANGE, "width": 1.4, "dash": "dash"},
+            name="earlier forecasts",
+            showlegend=i == 0,
+            hovertext=["", *(f"median as of {_iso(one.origin)}: {price_text(m, currency)}" for m in medians)],
+            hoverinfo=["skip", *["text"] * len(days)],
+        )
+
+
+def _draw_history(figure: "Figure", bars: "pd.DataFrame", candles: bool, currency: str) -> None:
+    days = [_iso(day) for day in bars.index]
+    if not candles:
+        figure.add_scatter(
+            x=days,
+            y=bars["close"].tolist(),
+            mode="lines",
+            line={"color": GREY, "width": 1.8},
+            name="close",
+            hovertext=[f"{day:%a %Y-%m-%d}<br>close {price_text(c, currency)}" for day, c in bars["close"].items()],
+            hoverinfo="text",
+        )
+        return
+    names, texts = ["open", "high", "low", "close"], []
+    for day, *row in bars[names].itertuples():
+        told = [f"{name} {price_text(price, currency)}" for name, price in zip(names, row, strict=True)]
+        texts.append("<br>".join([f"{day:%a %Y-%m-%d}", *told]))
+    figure.add_candlestick(
+        x=days,
+        **{name: bars[name].tolist() for name in names},
+        increasing={"line": {"color": GREY, "width": 1.2}, "fillcolor": "rgba(0,0,0,0)"},
+        decreasing={"line": {"color": GREY, "width": 1.2}, "fillcolor": GREY},
+        name="bar (filled: fell)",
+        hovertext=texts,
         hoverinfo="text",
     )
+
+
+def _draw_median(figure: "Figure", forecast: "Forecast") -> None:
+    from forecasting.forecasts import REPORT_LIKELY
+
+    ahead, medians = [_iso(day) for day in forecast.target_sessions], forecast.frame()[0.5].tolist()
     figure.add_scatter(
-        x=days,
+        x=[_iso(forecast.origin), *ahead],
         y=[forecast.last_close, *medians],
         mode="lines",
         line={"color": BLUE, "width": 2.4},
@@ -109,10 +189,12 @@ def forecast_figure(
                 name=name,
                 hoverinfo="skip",
             )
-    outcome = series.bars["close"].reindex(forecast.target_sessions).dropna() if show_outcome else closes.iloc[:0]
+
+
+def _draw_outcome(figure: "Figure", forecast: "Forecast", outcome: "pd.Series[float]", currency: str) -> None:
     if len(outcome):
         figure.add_scatter(
-            x=[origin, *map(_iso, outcome.index)],
+            x=[_iso(forecast.origin), *map(_iso, outcome.index)],
             y=[forecast.last_close, *outcome],
             mode="lines+markers",
             line={"color": ORANGE, "width": 2.4},
@@ -121,27 +203,17 @@ def forecast_figure(
             hovertext=["", *(f"<b>closed at {price_text(close, currency)}</b>" for close in outcome)],
             hoverinfo=["skip", *["text"] * len(outcome)],
         )
-    figure.add_vline(x=origin, line={"color": GREY, "width": 1, "dash": "dot"})
-    figure.update_layout(_layout(axis, currency))
-    return figure
 
 
 def _iso(day: "pd.Timestamp") -> str:
     return f"{day:%Y-%m-%d}"
 
 
-def _intervals(forecast: "Forecast") -> Iterator[tuple[float, "pd.DataFrame"]]:
-    for coverage in BANDS:
-        with suppress(UsageError):
-            yield coverage, forecast.interval(coverage)
-
-
 def _hover_texts(forecast: "Forecast") -> list[str]:
     from forecasting.forecasts import FLAGS, REPORT_LIKELY
 
     currency = escape(forecast.instrument.currency, quote=False)
-    intervals = [(f"{coverage:.0%}", interval) for coverage, interval in reversed(list(_intervals(forecast)))]
-    flags, widening = forecast.flags(), forecast.report_widening
+    flags, widening, intervals = forecast.flags(), forecast.report_widening, forecast.intervals()
     texts = []
     for i, (day, row) in enumerate(forecast.frame().iterrows()):
         lines = [
@@ -149,9 +221,9 @@ def _hover_texts(forecast: "Forecast") -> list[str]:
             f"{i + 1} {'session' if i == 0 else 'sessions'} ahead",
             f"<b>median {price_text(row[0.5], currency)}</b>",
         ]
-        for name, interval in intervals:
+        for coverage, interval in intervals.items():
             lower, upper = interval.iloc[i]
-            lines.append(f"{name}: {price_text(lower)} – {price_text(upper)}")  # noqa: RUF001
+            lines.append(f"{coverage:.0%}: {price_text(lower)} – {price_text(upper)}")  # noqa: RUF001
         lines.append(f"chance of a rise {row['prob_up']:.0%}")
         if widening is not None and REPORT_LIKELY in flags[i]:
             lines.append(f"{widening[i]:.0%} {FLAGS[REPORT_LIKELY]}")
@@ -176,45 +248,27 @@ def plain_layout(height: int) -> dict[str, Any]:
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "dragmode": False,  # a finger on the chart scrolls the page
         "hoverlabel": {"align": "left"},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            # one of the machine's own: an image saved from a page has none of the page's, and would not keep the places
+            "font": {"family": "Arial, sans-serif"},
+        },
     }
 
 
-def _layout(axis: list[str], currency: str) -> dict[str, Any]:
-    ticks = _month_ticks(axis)
+def _layout(axis: Sequence[str], currency: str, title: str) -> dict[str, Any]:
     shared = plain_layout(460)
     return {
         **shared,
         "hovermode": "x",
         "legend": {**shared["legend"], "traceorder": "reversed"},
         "xaxis": {
-            "type": "category",
-            "categoryorder": "array",
-            "categoryarray": axis,
-            "tickmode": "array",
-            "tickvals": list(ticks),
-            "ticktext": list(ticks.values()),
-            "tickangle": 0,
-            "ticks": "outside",
-        },
+            **session_axis(axis),
+            "title": {"text": title},
+            "rangeslider": {"visible": False},
+        },  # candles bring one
         "yaxis": {"title": {"text": f"Price ({currency})"}, "separatethousands": True, "automargin": True},
     }
-
-
-def _month_ticks(axis: list[str]) -> dict[str, str]:
-    """Return labels for the axis's start and the first session of every month, quarter, year .. as many as fit."""
-    firsts = [day for before, day in pairwise(axis) if before[:7] != day[:7]]
-    ticks = firsts
-    for step in _TICK_MONTHS:
-        ticks = [day for day in firsts if (int(day[:4]) * 12 + int(day[5:7]) - 1) % step == 0]
-        if len(ticks) <= _MOST_TICKS:
-            break
-    if not ticks or axis.index(ticks[0]) > len(axis) / 8:
-        ticks = [axis[0], *ticks]
-    labels = {}
-    year = ""
-    for day in ticks:
-        number = "" if day in firsts else f"{int(day[8:])} "
-        labels[day] = f"{number}{_MONTHS[int(day[5:7]) - 1]}" + (f"<br>{day[:4]}" if day[:4] != year else "")
-        year = day[:4]
-    return labels

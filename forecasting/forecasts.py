@@ -34,6 +34,10 @@ WIDER = 0.1
 """From this `report_widening` on, a report counts as likely."""
 
 
+COVERAGES = (0.5, 0.8, 0.9, 0.95)
+"""Of the central intervals that people are shown, narrowest first."""
+
+
 def flags_of(rows: pd.DataFrame) -> list[tuple[str, ...]]:
     """Return, by ledger row, the flags raised at its issue; none of rows that have no such column."""
     if "flags" not in rows:
@@ -190,6 +194,12 @@ class Forecast:
             {"lower": prices[:, at], "upper": prices[:, -1 - at]},
             index=pd.Index(self.target_sessions, name="target_session"),
         )
+
+    def intervals(self) -> dict[float, pd.DataFrame]:
+        """Return the intervals of `COVERAGES`, narrowest first; one that the levels do not hold is left out."""
+        return {
+            coverage: self.interval(coverage) for coverage in COVERAGES if coverage in central_intervals(self.levels)
+        }
 
     def frame(self) -> pd.DataFrame:
         """Return one row per target session: horizon, estimated, P(up), expected price, price quantiles.

@@ -89,7 +89,8 @@ def test_the_fan_starts_at_the_last_close_and_shows_the_issued_prices(series, fo
     median = drawn["median forecast"]
     assert median.x[:2] == ("2018-12-31", "2019-01-02")
     np.testing.assert_allclose(median.y, [forecast.last_close, *forecast.prices()[:, 5]])
-    for name, lower, upper in (("50% interval", 4, 6), ("80% interval", 3, 7), ("90% interval", 2, 8)):
+    bands = (("50% interval", 4, 6), ("80% interval", 3, 7), ("90% interval", 2, 8), ("95% interval", 1, 9))
+    for name, lower, upper in bands:
         band = drawn[name]
         assert band.fill == "toself"
         outline = dict.fromkeys(band.x)
@@ -100,7 +101,62 @@ def test_the_fan_starts_at_the_last_close_and_shows_the_issued_prices(series, fo
 
 def test_wider_bands_lie_under_narrower_ones_and_lines_on_top(series, forecast):
     names = [t.name for t in forecast_figure(series, forecast).data]
-    assert names == ["90% interval", "80% interval", "50% interval", "close", "median forecast"]
+    assert names == ["95% interval", "90% interval", "80% interval", "50% interval", "close", "median forecast"]
+
+
+def test_each_band_differs_from_the_others_by_lightness_and_the_widest_has_an_outline(series, forecast):
+    bands = [t for t in forecast_figure(series, forecast).data if t.name.endswith("interval")]
+    assert len({band.fillcolor for band in bands}) == len(bands) == 4
+    assert [band.line.width for band in bands] == [1, 0, 0, 0]
+    assert bands[0].line.dash == "dot"
+
+
+def test_candles_stand_on_the_sessions_of_the_closes_and_tell_a_fall_by_their_filling(series, forecast):
+    close = series.bars["close"]
+    prices = pd.DataFrame({"open": close - 0.5, "high": close + 1, "low": close - 1, "close": close})
+    whole = replace(series, bars=prices)
+    line, candles = (forecast_figure(whole, forecast, 60, candles=c) for c in (False, True))
+    assert "close" not in traces(candles)
+    drawn = next(t for t in candles.data if t.type == "candlestick")
+    assert drawn.x == traces(line)["close"].x
+    for name in ("open", "high", "low", "close"):
+        assert list(drawn[name]) == prices[name].loc[:ORIGIN].iloc[-60:].tolist()
+    assert drawn.increasing.fillcolor != drawn.decreasing.fillcolor
+    assert drawn.increasing.line.color == drawn.decreasing.line.color
+    assert drawn.hovertext[-1].startswith("Mon 2018-12-31<br>open ")
+    assert candles.layout.xaxis.categoryarray == line.layout.xaxis.categoryarray
+    assert candles.layout.xaxis.rangeslider.visible is False
+
+
+def test_earlier_forecasts_begin_at_their_origin_as_they_were_issued_and_end_with_the_axis(series, forecast):
+    earlier = []
+    for origin, last_close in (("2018-12-03", 90.0), ("2018-12-24", 95.0)):
+        days, estimated = target_sessions("XNYS", pd.Timestamp(origin), 20)
+        made = replace(forecast, origin=pd.Timestamp(origin), last_close=last_close, target_sessions=days)
+        earlier.append(replace(made, estimated=estimated))
+    figure = forecast_figure(series, forecast, 60, earlier=earlier)
+    medians = [t for t in figure.data if t.name == "earlier forecasts"]
+    assert [(t.x[0], t.y[0], len(t.x)) for t in medians] == [("2018-12-03", 90.0, 21), ("2018-12-24", 95.0, 21)]
+    np.testing.assert_allclose(medians[1].y[1:], earlier[1].prices()[:, 5])
+    band = next(t for t in figure.data if t.name == "earlier 80% interval")
+    np.testing.assert_allclose(band.y[:21], [90.0, *earlier[0].prices()[:, 7]])
+    assert [t.showlegend for t in medians] == [True, False]
+    assert medians[1].hovertext[1].startswith("median as of 2018-12-24: ")
+    # under the fan and the closes
+    assert [t.name.startswith("earlier") for t in figure.data[:5]] == [True] * 4 + [False]
+    plain = forecast_figure(series, forecast, 60)
+    assert figure.layout.xaxis.categoryarray == plain.layout.xaxis.categoryarray
+
+
+def test_earlier_forecasts_from_before_the_history_are_left_out_and_add_no_place_to_the_axis(series, forecast):
+    days = target_sessions("XNYS", pd.Timestamp("2018-12-03"), 20)[0]
+    old = replace(forecast, origin=pd.Timestamp("2018-12-03"), target_sessions=days)
+    assert not any(t.name.startswith("earlier") for t in forecast_figure(series, forecast, 10, earlier=[old]).data)
+    # a target session that never came, because the exchange was closed
+    closed = days.where(days != days[3], pd.Timestamp("2018-12-25"))
+    figure = forecast_figure(series, forecast, 60, earlier=[replace(old, target_sessions=closed)])
+    assert "2018-12-25" not in figure.layout.xaxis.categoryarray
+    assert len(traces(figure)["earlier forecasts"].x) == 20
 
 
 def test_an_interval_the_forecast_lacks_is_not_drawn(series, forecast):
@@ -144,6 +200,10 @@ def test_the_price_axis_names_the_currency_and_the_background_is_the_pages(serie
     layout = forecast_figure(series, forecast).layout
     assert layout.yaxis.title.text == "Price (USD)"
     assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)"
+    assert not layout.xaxis.title.text
+    dark = forecast_figure(series, forecast, background="#0e1117", title="<b>^GSPC").layout
+    assert dark.xaxis.title.text == "&lt;b&gt;^GSPC"
+    assert dark.paper_bgcolor == dark.plot_bgcolor == "#0e1117"
 
 
 @pytest.mark.parametrize(
