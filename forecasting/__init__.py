@@ -36,10 +36,11 @@ _HOMES = {
     "forecasting.exports.forecasts": ["long_table", "wide_table"],
     "forecasting.exports.validation": ["check_file"],
     "forecasting.forecasts": ["Forecast", "Forecaster", "RollingForecast", "explain_flags", "flags_of"],
-    "forecasting.ingestion.collector": ["fetch_bars", "make_provider"],
+    "forecasting.ingestion.collector": ["fetch_bars", "make_provider", "source_of_new"],
     "forecasting.ingestion.files": ["FileProvider", "read_bars"],
     "forecasting.ingestion.quality": ["check_quality"],
-    "forecasting.instruments": ["Instrument"],
+    "forecasting.instruments": ["Instrument", "normalize_symbol"],
+    "forecasting.issued": ["IssuedForecast", "range_table", "read_earlier", "read_issued"],
     "forecasting.jobs": [
         "audit_model",
         "backtest_model",

@@ -28,6 +28,15 @@ def validate_symbol(symbol: str) -> str:
     return symbol
 
 
+def normalize_symbol(typed: str) -> str:
+    """Return the symbol that a person typed, or raise `InvalidSymbol`.
+
+    >>> normalize_symbol(" brk-b ")
+    'BRK-B'
+    """
+    return validate_symbol(typed.strip().upper())
+
+
 @dataclass(frozen=True)
 class Instrument:
     """What a symbol is: where it trades and in which money its prices are.

@@ -33,6 +33,7 @@ from forecasting.steps import (
     ForecastReport,
     Repetition,
     collect,
+    fetch_missing,
     issue,
     run_again,
     run_backtest,
@@ -187,6 +188,9 @@ def issue_forecasts(
     clock: Clock = utc_now,
     *,
     live_only: bool = False,
+    fetch: bool = False,
+    source: str | None = None,
+    progress: Progress = no_progress,
 ) -> ForecastReport:
     """Forecast with a model into the ledger and the exports.
 
@@ -195,19 +199,33 @@ def issue_forecasts(
     symbols : none means the model's universe
     model_id : by default the newest champion whose universe holds the symbols
     live_only : leave symbols out, and name them, whose next session has opened or that cannot be forecast live
+    fetch : first fetch what is missing of the symbols; where no champion's universe holds them, the newest one
+        forecasts them all the same
+    source : that symbols are fetched from that are not stored; as `fetch_missing` takes it
 
     Raises
     ------
     DataError
         No symbol can be forecast, or none live where that was asked for; nothing is issued.
+    FetchError
+        No symbol could be fetched, and none is stored.
     """
+    store = PriceStore(workspace.prices)
     with workspace.lock(), JobRecord(workspace, "forecast", clock()) as record:
-        PriceStore(workspace.prices).require(symbols)
-        model_id = model_id or Registry(workspace.models).champion(symbols).model_id
+        if not fetch:
+            store.require(symbols)
+        model_id = model_id or Registry(workspace.models).champion(symbols, or_newest=fetch).model_id
         forecaster = load_model(workspace.models, model_id)
+        wanted, unfetched = symbols or forecaster.model.universe, {}
+        if fetch:
+            watched = record.watch(progress)
+            watched("fetch", 0, len(wanted))
+            with record.step("fetch"):
+                unfetched = fetch_missing(workspace, wanted, source, watched, clock)
+            wanted = [symbol for symbol in wanted if symbol in store.instruments()]
         with record.step("forecast"):
-            wanted = symbols or forecaster.model.universe
-            return issue(workspace, forecaster, model_id, wanted, clock, live_only=live_only)
+            report = issue(workspace, forecaster, model_id, wanted, clock, live_only=live_only)
+        return replace(report, failures={**unfetched, **report.failures})
 
 
 def score_matured(workspace: Workspace, clock: Clock = utc_now) -> ScoreReport:

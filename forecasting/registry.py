@@ -66,8 +66,12 @@ class Registry:
         """Return the promotion in force of a universe, by its name."""
         return next((p for p in self.champions() if p.universe == universe), None)
 
-    def champion(self, symbols: Sequence[str] = ()) -> Entry:
+    def champion(self, symbols: Sequence[str] = (), *, or_newest: bool = False) -> Entry:
         """Return the newest champion whose universe holds all these symbols.
+
+        Parameters
+        ----------
+        or_newest : where none holds them, return the newest of all: it then forecasts what it was not trained on
 
         Raises
         ------
@@ -76,8 +80,8 @@ class Registry:
         """
         champions = self.champions()
         found = [p for p in champions if set(symbols) <= set(p.symbols)]
-        if found:
-            return found[-1]
+        if found or (or_newest and champions):
+            return (found or champions)[-1]
         if not champions:
             raise ModelError("no model has been trained here yet; next: tickercast run --source sample")
         served = "; ".join(f"{p.model_id} serves {p.universe}" for p in champions)

@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.bars import PriceSeries
 from forecasting.chain import Head
 from forecasting.config import BacktestConfig, Progress, Recipe
-from forecasting.errors import DataError
+from forecasting.errors import DataError, FetchError
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.report import BacktestReport, first_difference, load_report, save_backtest
@@ -19,7 +19,7 @@ from forecasting.evaluation.walkforward import walk_forward
 from forecasting.evaluation.workers import Workers, workers_for
 from forecasting.exports.files import export_forecasts
 from forecasting.forecasts import STALE, Forecast
-from forecasting.ingestion.collector import Collection, fetch_bars
+from forecasting.ingestion.collector import SOURCES, Collection, fetch_bars, make_provider, source_of_new
 from forecasting.ingestion.provider import Failed, Provider
 from forecasting.issuing import find_late, find_stale, make_random_walks, split_forecastable
 from forecasting.ledger import Ledger
@@ -65,8 +65,9 @@ class ForecastReport:
     forecasts : by symbol
     rows : new ones in the ledger
     files
-    failures, stale : why symbols were left out, or are forecast from old prices
+    failures, stale : why symbols were left out or could not be fetched, or are forecast from old prices
     head : of the ledger, by which its records can be verified later
+    outsiders : symbols that the model was not trained on
     """
 
     model_id: str
@@ -76,6 +77,7 @@ class ForecastReport:
     failures: Mapping[str, str]
     stale: Mapping[str, str]
     head: Head
+    outsiders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,45 @@ def store_prices(store: PriceStore, collection: Collection, now: pd.Timestamp) -
         collection.failures,
         max((f.retry_at for f in collection.failures.values() if f.retry_at), default=None),
     )
+
+
+def fetch_missing(
+    workspace: Workspace, symbols: Sequence[str], source: str | None, progress: Progress, clock: Clock
+) -> dict[str, str]:
+    """Fetch what is missing of symbols, each from the source it is stored from; return why some could not be fetched.
+
+    What a person's files hold is taken as it is stored.
+
+    Parameters
+    ----------
+    source : of symbols that are not stored, by name; `source_of_new` by default
+
+    Raises
+    ------
+    FetchError
+        None of them could be fetched, and none is stored.
+    """
+    store = PriceStore(workspace.prices)
+    known = store.instruments()
+    new = make_provider(source or source_of_new(known.values()))
+    asked: dict[str, list[str]] = {}
+    for symbol in symbols:
+        asked.setdefault(known[symbol].source if symbol in known else new.source, []).append(symbol)
+    causes: dict[str, str] = {}
+    kinds: dict[str, str] = {}
+    for name in sorted(asked.keys() & SOURCES):
+        try:
+            provider = new if name == new.source else make_provider(name)
+            collection = collect(workspace, store, provider, asked[name], progress, clock)
+        except FetchError as error:
+            causes, kinds = causes | error.causes, kinds | error.kinds
+        else:
+            store_prices(store, collection, clock())
+            causes |= {symbol: failed.cause for symbol, failed in collection.failures.items()}
+            kinds |= {symbol: failed.kind for symbol, failed in collection.failures.items()}
+    if set(symbols) <= causes.keys() - known.keys():
+        raise FetchError(f"{', '.join(causes)} could not be fetched; nothing was changed", causes, kinds)
+    return {s: f"{s} could not be fetched: {cause}" for s, cause in causes.items()}
 
 
 def run_backtest(
@@ -226,7 +267,8 @@ def issue(
     rows = ledger.issue(forecasts.values(), model_id, now, known_at, walks, {symbol: [STALE] for symbol in stale})
     files = export_forecasts(ledger.latest(model_id=model_id), workspace.exports)
     failures = {symbol: cause for symbol, cause in failures.items() if symbol in wanted}
-    return ForecastReport(model_id, forecasts, rows, tuple(files), failures, stale, ledger.head())
+    outsiders = tuple(symbol for symbol in forecasts if symbol not in forecaster.model.universe)
+    return ForecastReport(model_id, forecasts, rows, tuple(files), failures, stale, ledger.head(), outsiders)
 
 
 def score(workspace: Workspace) -> ScoreReport:

@@ -12,6 +12,7 @@ from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.report import find_report
 from forecasting.events import no_events
 from forecasting.exports.publishing import export_issued
+from forecasting.ingestion.collector import source_of_new
 from forecasting.ingestion.files import FileProvider
 from forecasting.ingestion.provider import Failed, FetchRequest
 from forecasting.ingestion.quality import check_quality
@@ -216,6 +217,58 @@ def test_a_forecast_does_not_depend_on_which_symbols_are_asked_for(with_newcomer
     rows = Ledger(with_newcomer.ledger).latest(model_id=alone.model_id)
     assert sorted(set(rows["symbol"])) == ["SYN1", "SYN2"]
     assert len(pd.read_csv(export_issued(with_newcomer)[3])) == 10
+
+
+def test_a_new_symbol_is_fetched_and_forecast_by_the_newest_champion_though_it_was_not_trained_on_it(with_newcomer):
+    model_id = train_model(with_newcomer, make_universe(["SYN1"]), SMALL, clock=clock).model_id
+    heard = []
+    report = issue_forecasts(
+        with_newcomer, ["SYN7"], clock=clock, fetch=True, progress=lambda *told: heard.append(told)
+    )
+    assert (list(report.forecasts), report.model_id, report.outsiders) == (["SYN7"], model_id, ("SYN7",))
+    assert heard == [("fetch", 0, 1), ("fetch", 1, 1)]
+    assert PriceStore(with_newcomer.prices).instruments()["SYN7"].source == "synthetic"  # as all that is stored
+    assert set(Ledger(with_newcomer.ledger).read()["symbol"]) == {"SYN7"}
+    assert [p.name.split("-")[1] for p in sorted(with_newcomer.jobs.iterdir())] == ["forecast", "train"]
+    inside = issue_forecasts(with_newcomer, ["SYN1"], clock=clock, fetch=True)
+    assert inside.outsiders == ()
+
+
+def test_a_stored_symbol_that_cannot_be_refreshed_is_forecast_from_what_is_stored_and_named(with_newcomer, monkeypatch):
+    train_model(with_newcomer, make_universe(["SYN1"]), SMALL, clock=clock)
+    add_bars(with_newcomer, "SYN4", "2014-01-02", "2018-12-20")
+    late = Failed("SYN4", "timeout", "no answer; next: later")
+    monkeypatch.setattr(SyntheticProvider, "fetch", lambda _self, _request: late)
+    report = issue_forecasts(with_newcomer, ["SYN4", "SYN5"], clock=clock, fetch=True)
+    assert list(report.forecasts) == ["SYN4"]
+    assert report.failures == {s: f"{s} could not be fetched: no answer; next: later" for s in ("SYN4", "SYN5")}
+
+
+def test_a_symbol_that_cannot_be_fetched_is_refused_with_the_cause_and_changes_nothing(with_newcomer):
+    train_model(with_newcomer, make_universe(["SYN1"]), SMALL, clock=clock)
+    before = PriceStore(with_newcomer.prices).known_until
+    with pytest.raises(FetchError, match="NOPE could not be fetched") as caught:
+        issue_forecasts(with_newcomer, ["NOPE"], clock=clock, fetch=True)
+    assert caught.value.kinds == {"NOPE": "unknown_symbol"}
+    assert "SYN1 to SYN9999" in caught.value.causes["NOPE"]
+    assert PriceStore(with_newcomer.prices).known_until == before
+    assert Ledger(with_newcomer.ledger).head().rows == 0
+
+
+def test_nothing_is_fetched_for_a_forecast_that_no_model_could_make(with_newcomer, monkeypatch):
+    monkeypatch.setattr(SyntheticProvider, "fetch", lambda *_: pytest.fail("it was asked"))
+    with pytest.raises(ModelError, match="no model has been trained here yet; next:"):
+        issue_forecasts(with_newcomer, ["SYN7"], clock=clock, fetch=True)
+
+
+def test_what_came_from_files_is_forecast_as_it_is_stored_and_a_new_symbol_is_asked_of_yahoo(with_newcomer, tmp_path):
+    own = SyntheticProvider().fetch(FetchRequest("SYN1", pd.Timestamp("2014-01-02"), pd.Timestamp("2018-12-31"))).bars
+    own.rename(columns={"session": "date"}).drop(columns="symbol").to_csv(tmp_path / "MINE.csv", index=False)
+    fetch_prices(with_newcomer, FileProvider(tmp_path / "MINE.csv", "split"), clock=clock)
+    train_model(with_newcomer, make_universe(["SYN1"]), SMALL, clock=clock)
+    report = issue_forecasts(with_newcomer, ["MINE"], clock=clock, fetch=True)
+    assert (list(report.forecasts), report.failures) == (["MINE"], {})
+    assert source_of_new(PriceStore(with_newcomer.prices).instruments().values()) == "yahoo"
 
 
 def test_each_job_publishes_once_and_leaves_a_record(workspace):

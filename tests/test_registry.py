@@ -56,6 +56,8 @@ def test_symbols_are_served_by_the_newest_champion_that_knows_them_all(registry)
     assert registry.champion(["MSFT", "AAPL"]).model_id == "m1"
     with pytest.raises(ModelError, match=r"no model serves AAPL, SAP.DE together \(m1 .*next: tickercast train"):
         registry.champion(["AAPL", "SAP.DE"])
+    assert registry.champion(["AAPL", "SAP.DE"], or_newest=True) == registry.champion()
+    assert registry.champion(["MSFT", "AAPL"], or_newest=True).model_id == "m1"
 
 
 def test_a_model_that_was_replaced_serves_no_longer(registry):

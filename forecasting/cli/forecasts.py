@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from forecasting.cli.console import exit_if_partly, reported_errors, show_json
+from forecasting.cli.console import exit_if_partly, reported_errors, show_json, shown_progress
 from forecasting.cli.inputs import choose_universe, open_workspace
 from forecasting.cli.options import (
     AddressOption,
     Allow,
+    Fetch,
     JsonOption,
     Live,
     ModelOption,
@@ -17,16 +18,20 @@ from forecasting.cli.options import (
     Public,
     ReadOnly,
     Secrets,
+    SourceOfNew,
     Symbols,
     Verbose,
     WorkspaceOption,
 )
+from forecasting.errors import UsageError
 
 
 def forecast(
     symbols: Symbols = None,
     model: ModelOption = None,
     live: Live = False,
+    fetch: Fetch = False,
+    source: SourceOfNew = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
     verbose: Verbose = False,
@@ -36,10 +41,16 @@ def forecast(
     With the newest champion that was trained on the symbols, into the ledger and the CSVs.
     """
     with reported_errors(as_json, verbose, workspace):
+        if source and not fetch:
+            raise UsageError("--source without --fetch: nothing is fetched; next: add --fetch")
         place, chosen = open_workspace(workspace), choose_universe(symbols, None)
         from forecasting.jobs import issue_forecasts
 
-        report = issue_forecasts(place, chosen.symbols if chosen else (), model, live_only=live)
+        wanted = chosen.symbols if chosen else ()
+        with shown_progress(as_json) as progress:
+            report = issue_forecasts(
+                place, wanted, model, live_only=live, fetch=fetch, source=source, progress=progress
+            )
         from forecasting.cli import render, values
 
         if as_json:

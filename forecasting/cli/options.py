@@ -82,6 +82,22 @@ Live = Annotated[
     bool,
     typer.Option("--live", help="Refuse forecasts whose next session has opened, rather than mark them as replay."),
 ]
+Fetch = Annotated[
+    bool,
+    typer.Option(
+        "--fetch",
+        help="Fetch first what is missing of the symbols; what no champion was trained on, the newest forecasts.",
+    ),
+]
+SourceOfNew = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        help="With --fetch, of symbols that are not stored yet: yahoo, sample or synthetic; by default the source of "
+        "all that are stored, else yahoo.",
+        show_default=False,
+    ),
+]
 Full = Annotated[
     bool, typer.Option("--full", help="Ask for whole histories again, to find corrections of the distant past.")
 ]

@@ -121,7 +121,9 @@ def show_issue(report: ForecastReport) -> None:
     show_forecasts(report.forecasts)
     print_parts(f"{report.rows} new rows in the ledger by model {report.model_id}")
     print_unbroken(f"ledger head {report.head}")
-    show_named("left out", report.failures)
+    if report.outsiders:
+        print_parts(f"not among what the model was trained on: {', '.join(report.outsiders)}")
+    show_named("left out or not fetched", report.failures)
     show_named("stale", report.stale)
     show_files(report.files)
 

@@ -112,6 +112,7 @@ def issue_values(report: ForecastReport) -> dict[str, Any]:
         "files": [str(path) for path in report.files],
         "failures": dict(report.failures),
         "stale": dict(report.stale),
+        "outsiders": list(report.outsiders),
     }
 
 

@@ -46,6 +46,12 @@ def make_provider(source: str) -> Provider:
     return SOURCES[source]()
 
 
+def source_of_new(stored: Iterable[Instrument]) -> str:
+    """Return the source that a new symbol is asked of: the only one of what is stored, where it has one, else yahoo."""
+    sources = {instrument.source for instrument in stored}
+    return sources.pop() if len(sources) == 1 and sources <= SOURCES.keys() else "yahoo"
+
+
 @dataclass(frozen=True)
 class Collection:
     """What a fetch brought: canonical frames as traded, and the cause for each symbol that failed.

@@ -110,6 +110,17 @@ def test_other_cells_train_and_forecast_from_the_command_line(copy, cell):
     assert len(values["forecasts"]["SYN1"]["sessions"]) == 3
 
 
+def test_a_symbol_that_is_not_there_is_fetched_and_forecast_or_refused_with_its_cause(copy):
+    result, values = copy.json("forecast", "SYN9", "--fetch")
+    assert result.exit_code == 0
+    assert (list(values["forecasts"]), values["outsiders"], values["failures"]) == (["SYN9"], ["SYN9"], {})
+    assert "not among what the model was trained on: SYN9" in copy("forecast", "SYN9", "--fetch").stdout
+    result, values = copy.json("forecast", "NOPE", "--fetch")
+    assert result.exit_code == 1
+    assert "NOPE could not be fetched" in values["error"]
+    assert values["failures"]["NOPE"]["kind"] == "unknown_symbol"
+
+
 def test_the_steps_one_by_one_give_what_the_main_job_gives(filled, tickercast):
     model = ["--epochs", "1", "--window", "60", "--horizon", "5"]
     assert tickercast("fetch", "SYN1", "SYN2", "--source", "synthetic").exit_code == 0
@@ -201,6 +212,8 @@ REFUSED = [
     (["backtest", "--repeat", "../../etc"], 1, r"no backtest '../../etc' in the workspace, which holds .*next:"),
     (["audit", "GOOG"], 1, r"no prices of GOOG.*next: tickercast fetch GOOG|no model.*next:"),
     (["forecast", "GOOG"], 1, r"no prices of GOOG"),
+    (["forecast", "GOOG", "--source", "yahoo"], 2, r"--source without --fetch.*next:"),
+    (["forecast", "GOOG", "--fetch", "--source", "nowhere"], 2, r"source 'nowhere': sources are .*next:"),
     (["forecast", "--model", "rnn-1"], 1, r"model rnn-1 .*next:"),
     (["export", "--model", "rnn-1"], 1, r"no forecast; next:"),
 ]
