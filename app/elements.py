@@ -12,6 +12,10 @@ MEANINGS = {
     "quantile": "**Quantile.** A price with a stated chance of the close being below it: below the 10% quantile in one "
     "case out of ten. The 80% range lies between the 10% and the 90% quantile. The median has even chances on both "
     "sides.",
+    "range": "**Range.** The 80% range should hold the close in 80 of 100 cases; in the other 20 it lies outside, as "
+    "often above as below.",
+    "chance of a rise": "**Chance of a rise.** How probable a close above the last one is. Near 50%, as it mostly is, "
+    "the forecast says how far the price may move and not in which direction.",
     "log return": "**Log return.** The natural logarithm of the price ratio since the last close; 0.01 is close to a "
     "rise of 1%.",
     "CRPS": "**CRPS.** How far the whole forecast, not its median alone, was from what happened; lower is better. It "
@@ -59,6 +63,11 @@ def explain(*words: str) -> None:
     """Show what words mean, where somebody asks."""
     with st.expander("What do these words mean?", icon=":material/help:"):
         st.markdown("\n\n".join(MEANINGS[word] for word in words))
+
+
+def page_color() -> str:
+    """Return the page's background, for figures that are saved as images."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor") or "#ffffff"
 
 
 def card(label: str, value: str, note: str) -> None:

@@ -3,11 +3,13 @@
 Reads are cached by the workspace's revision, never by time: whoever writes ends with a new revision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import access
 import elements
+import pandas as pd
 import streamlit as st
 
 from forecasting import Workspace, find_workspace
@@ -31,18 +33,36 @@ def current() -> Source:
     return Source(str(workspace.root), workspace.revision)
 
 
-def choose(name: str, offered: Mapping[str, str], default: str, label: str, *, buttons: bool = False) -> str:
+def now() -> pd.Timestamp:
+    """Return the present instant; no cached read depends on it."""
+    return pd.Timestamp.now(tz="UTC")
+
+
+def choose(
+    name: str,
+    offered: Mapping[str, str],
+    default: str,
+    label: str,
+    *,
+    buttons: bool = False,
+    read: Callable[[str], str | None] | None = None,
+) -> str:
     """Show a control whose choice is the URL's parameter `name`, and return the choice.
 
     Parameters
     ----------
     offered : what each value of the parameter is called on screen
     default : stands where the URL has no parameter, or one that is not offered
+    read : something else can be typed too, and this returns the value it stands for; None where it stands for none
     """
     asked = st.query_params.get(name)
+    if read and asked is not None and (value := read(asked)):
+        if value != asked:
+            st.query_params[name] = value
+        asked, offered = value, {**offered, value: offered.get(value, value)}
     st.session_state[name] = asked if asked in offered else default
-    control = st.segmented_control if buttons else st.selectbox
-    control(label, list(offered), format_func=offered.__getitem__, key=name, on_change=_to_url, args=(name,))
+    control = st.segmented_control if buttons else partial(st.selectbox, accept_new_options=read is not None)
+    control(label, list(offered), format_func=lambda v: offered.get(v, v), key=name, on_change=_to_url, args=(name,))
     return asked if asked in offered else default
 
 

@@ -1,60 +1,61 @@
 """What the forecast's view reads, cached by the workspace's revision."""
 
-from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
 import streamlit as st
 from state import Source
 
 from forecasting import (
     BacktestReport,
     Forecast,
+    IssuedForecast,
     Ledger,
-    PriceSeries,
     PriceStore,
+    Registry,
     TickercastError,
-    explain_flags,
     find_report,
-    flags_of,
-    forecast_of,
     last_report,
+    read_earlier,
+    read_issued,
     read_manifest,
+    source_of_new,
 )
 
 
-@dataclass(frozen=True)
-class Issued:
-    """A symbol's newest forecast as it stands in the ledger, and the prices known when it was issued."""
-
-    rows: pd.DataFrame
-    forecast: Forecast
-    series: PriceSeries
-
-    @property
-    def remarks(self) -> list[str]:
-        """What the forecast says of itself beside its numbers."""
-        flags = flags_of(self.rows.sort_values("horizon"))
-        return list(explain_flags(flags, self.forecast.target_sessions, self.forecast.report_widening).values())
-
-
 @st.cache_data(max_entries=8, show_spinner=False)
-def issued_symbols(source: Source) -> list[str]:
-    """Return the symbols that have a forecast in the ledger."""
-    return list(Ledger(source.workspace.ledger).last_origins().index)
+def known_symbols(source: Source) -> dict[str, bool]:
+    """Return the symbols that have prices or a forecast, in order, and whether each has a forecast."""
+    issued = set(Ledger(source.workspace.ledger).last_origins().index)
+    return {s: s in issued for s in sorted({*issued, *PriceStore(source.workspace.prices).instruments()})}
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the forecast")
-def issued_forecast(source: Source, symbol: str) -> Issued:
-    """Return a symbol's newest forecast and its history up to the origin.
+def issued_forecast(source: Source, symbol: str) -> IssuedForecast:
+    """Return a symbol's newest forecast and its history up to the origin."""
+    return read_issued(source.workspace, symbol)
 
-    Prices are read as they were known then: a later split or correction does not move them.
-    """
-    workspace = source.workspace
-    rows = Ledger(workspace.ledger).latest([symbol])
-    known_at = rows[["as_of", "data_as_of"]].max(axis=None)  # a replay's as_of lies before its fetch
-    known = PriceStore(workspace.prices).read([symbol], as_of=known_at)[symbol]
-    forecast = forecast_of(rows, known.instrument)
-    return Issued(rows, forecast, known.until(forecast.origin))
+
+@st.cache_data(max_entries=64, show_spinner="Reading earlier forecasts")
+def earlier_forecasts(source: Source, symbol: str, count: int) -> list[Forecast]:
+    """Return forecasts of a symbol that were issued before the newest one."""
+    return read_earlier(source.workspace, issued_forecast(source, symbol), count)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def asked_of(source: Source, symbol: str) -> str:
+    """Return the source that a symbol's prices are fetched from."""
+    stored = PriceStore(source.workspace.prices).instruments()
+    return stored[symbol].source if symbol in stored else source_of_new(stored.values())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def serving_model(source: Source, symbol: str) -> tuple[str, bool] | None:
+    """Return the model that would forecast a symbol, and whether it was trained on it; None where no model serves."""
+    try:
+        champion = Registry(source.workspace.models).champion([symbol], or_newest=True)
+    except TickercastError:
+        return None
+    return champion.model_id, symbol in champion.symbols
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -72,11 +73,16 @@ def troubles(source: Source, symbol: str) -> list[str]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def backtest_report(source: Source, model_id: str) -> BacktestReport | None:
-    """Return the newest backtest of a model's recipe over its universe; none where the model is damaged."""
-    workspace = source.workspace
+def manifest(source: Source, model_id: str) -> dict[str, Any] | None:
+    """Return what a model says of itself; none where it is damaged."""
     try:
-        manifest = read_manifest(workspace.models, model_id)
+        return read_manifest(source.workspace.models, model_id)
     except TickercastError:
         return None  # what was issued is shown all the same
-    return find_report(workspace.backtests, manifest["universe"], manifest["recipe"])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def backtest_report(source: Source, model_id: str) -> BacktestReport | None:
+    """Return the newest backtest of a model's recipe over its universe; none where the model is damaged."""
+    model = manifest(source, model_id)
+    return find_report(source.workspace.backtests, model["universe"], model["recipe"]) if model else None

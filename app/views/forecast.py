@@ -1,58 +1,154 @@
 """One symbol's newest forecast, as it was issued, and how far such forecasts can be trusted."""
 
-from collections.abc import Sequence
+import shlex
 
+import access
 import elements
 import state
 import streamlit as st
+import trust
+import work
 from reads import forecast as reads
 
-from forecasting import BacktestReport, csv_text, forecast_figure, long_table, make_headline, price_text, wide_table
+from forecasting import (
+    IssuedForecast,
+    TickercastError,
+    csv_text,
+    forecast_figure,
+    job_at_work,
+    long_table,
+    normalize_symbol,
+    price_text,
+    range_table,
+    wide_table,
+)
 
 HISTORIES = {"21": "1 mo", "63": "3 mo", "126": "6 mo", "252": "1 yr", "756": "3 yr"}
-MOST_NAMED = 12
-MODES = {
-    frozenset({"live"}): "**Live**: issued before any of its target sessions opened",
-    frozenset({"replay"}): "**Replay**: computed as if on that day, and no part of the live track record",
-    frozenset({"live", "replay"}): "**Partly live**: target sessions that had opened by then count as replay",
-}
-WORDS = ("session", "quantile", "log return", "CRPS", "skill", "p", "baselines", "coverage")
+SHAPES = {"line": "Line", "candles": "Candles"}
+EARLIER = {"0": "None", "1": "1", "5": "5", "10": "10"}
+WORDS = (
+    "session",
+    "quantile",
+    "range",
+    "chance of a rise",
+    "log return",
+    "CRPS",
+    "skill",
+    "p",
+    "baselines",
+    "coverage",
+)
 
 
-def show(source: state.Source, symbols: Sequence[str]) -> None:
-    asked = st.query_params.get("symbol", symbols[0])
-    if asked not in symbols:
-        st.warning(
-            f"No forecast of {elements.code(asked)} has been issued in this workspace; {symbols[0]} is shown instead. "
-            "Next: choose another symbol, or forecast this one with `tickercast run`.",
-            icon=":material/search_off:",
-        )
-    pick, span = st.columns([1, 3], vertical_alignment="bottom")
+def show(source: state.Source, known: dict[str, bool]) -> None:
+    pick, *controls = st.columns([5, 7, 4, 5], vertical_alignment="bottom")
     with pick:
-        symbol = state.choose("symbol", {s: s for s in symbols}, symbols[0], "Symbol")
+        symbol = choose_symbol(known)
+    try:
+        normalize_symbol(st.query_params.get("symbol", symbol))
+    except TickercastError as error:
+        st.warning(f"{elements.plain(str(error))}. {symbol} is shown instead.", icon=":material/search_off:")
+    if known.get(symbol):
+        show_forecast(source, symbol, controls)
+    else:
+        offer_forecast(source, symbol, has_prices=symbol in known)
+
+
+def choose_symbol(known: dict[str, bool]) -> str:
+    default = next((symbol for symbol, has_forecast in known.items() if has_forecast), next(iter(known)))
+    offered = {symbol: symbol if has_forecast else f"{symbol} (prices only)" for symbol, has_forecast in known.items()}
+    return state.choose("symbol", offered, default, "Symbol, or type another one", read=symbol_of)
+
+
+def symbol_of(typed: str) -> str | None:
+    try:
+        return normalize_symbol(typed)
+    except TickercastError:
+        return None
+
+
+def offer_forecast(source: state.Source, symbol: str, *, has_prices: bool) -> None:
+    """Say that there is no forecast of a symbol, and offer to bring one."""
+    has = f"`{symbol}` has prices in this workspace, and no forecast yet."
+    st.info(has if has_prices else f"`{symbol}` is not in this workspace yet.", icon=":material/info:")
+    if not (model := reads.serving_model(source, symbol)):
+        st.markdown("No model serves here yet, so nothing can be forecast. This command trains one, and forecasts:")
+        st.code(access.command(f"run {shlex.quote(symbol)}"), language="bash")
+        return
+    model_id, trained_on_it = model
+    st.markdown(
+        f"Its prices come from `{reads.asked_of(source, symbol)}`, its forecast from the champion `{model_id}`, "
+        + ("which was trained on it." if trained_on_it else "which was trained on others, not on it.")
+    )
+    command = ("forecast", symbol, "--fetch")
+    job = job_at_work(source.workspace)
+    if job and job.command == command:
+        st.markdown("It is being fetched and forecast; this page shows it when that is done.")
+    offer_to_forecast(symbol)
+    st.caption("The same as a command:")
+    st.code(access.command(f"forecast {shlex.quote(symbol)} --fetch"), language="bash")
+
+
+def offer_to_forecast(symbol: str) -> None:
+    why = f"Fetches what is missing of the prices of {symbol}, and issues a forecast into the ledger."
+    command = ("forecast", symbol, "--fetch")
+    work.offer("Fetch and forecast", command, "fetch_forecast", elements.plain(why), ":material/download:")
+
+
+def show_forecast(source: state.Source, symbol: str, controls: list) -> None:
+    span, shape, past = controls
     with span:
         history = state.choose("history", HISTORIES, "63", "History shown", buttons=True)
-
+    with shape:
+        drawn = state.choose("shape", SHAPES, "line", "Prices drawn as", buttons=True)
+    with past:
+        earlier = state.choose("past", EARLIER, "0", "Earlier forecasts, a week apart", buttons=True)
     issued = reads.issued_forecast(source, symbol)
     report = reads.backtest_report(source, issued.rows["model_id"].iloc[0])
+    show_age(issued)
     for trouble in reads.troubles(source, symbol):
-        st.warning(trouble, icon=":material/warning:")
+        st.warning(elements.plain(trouble), icon=":material/warning:")
     show_key_numbers(issued)
     for remark in issued.remarks:
         st.info(remark, icon=":material/info:")
-    show_chart(issued, int(history))
-    trust, origin = st.columns([3, 2], gap="large")
-    with trust:
-        show_verdict(report, symbol)
+    show_chart(source, issued, int(history), drawn == "candles", int(earlier))
+    verdict, origin = st.columns([3, 2], gap="large")
+    with verdict:
+        trust.show_verdict(report, symbol)
     with origin:
-        show_provenance(issued)
+        trust.show_provenance(issued, reads.manifest(source, issued.rows["model_id"].iloc[0]))
     if report:
-        show_scores(report)
+        trust.show_scores(report)
     elements.explain(*WORDS)
-    show_quantiles(issued)
+    show_sessions(issued)
 
 
-def show_key_numbers(issued: reads.Issued) -> None:
+def show_age(issued: IssuedForecast) -> None:
+    """Say that a forecast is a replay of the past, or that it is old."""
+    forecast, behind = issued.forecast, issued.sessions_behind(state.now())
+    if not behind:
+        return
+    origin = f"{forecast.origin:%a %Y-%m-%d}"
+    if forecast.instrument.embedded:
+        st.caption(
+            f":material/history: A replay as of {origin}, where the history of `{forecast.instrument.source}` ends: "
+            "what would have been said then, not what is to come."
+        )
+    elif issued.is_replay:
+        st.caption(f":material/history: A replay as of {origin}: computed later, as if on that day.")
+    else:
+        own = forecast.instrument.source == "files"
+        st.warning(
+            f"**This forecast is old.** It was made from prices up to {origin}, and {elements.sessions(behind)} "
+            f"{'is' if behind == 1 else 'are'} complete since."
+            + (" Next: `tickercast fetch --files` with newer prices, and `tickercast forecast`." if own else ""),
+            icon=":material/schedule:",
+        )
+        if not own:
+            offer_to_forecast(forecast.symbol)
+
+
+def show_key_numbers(issued: IssuedForecast) -> None:
     forecast = issued.forecast
     currency = forecast.instrument.currency
     table = forecast.frame().join(forecast.interval(0.8))
@@ -75,80 +171,93 @@ def show_key_numbers(issued: reads.Issued) -> None:
             )
 
 
-def show_chart(issued: reads.Issued, history: int) -> None:
+def show_chart(source: state.Source, issued: IssuedForecast, history: int, candles: bool, count: int) -> None:
     forecast = issued.forecast
-    figure = forecast_figure(issued.series, forecast, history)
-    st.plotly_chart(figure, config={"displayModeBar": False}, key="fan")
+    earlier = reads.earlier_forecasts(source, forecast.symbol, count) if count else []
+    figure = forecast_figure(
+        issued.series,
+        forecast,
+        history,
+        candles=candles,
+        earlier=earlier,
+        background=elements.page_color(),
+        title=f"{forecast.symbol}, forecast from {forecast.origin:%a %Y-%m-%d}",
+    )
+    st.plotly_chart(figure, config=image_button(issued), key="fan")
+    drawn = "Prices from open to close, with their highs and lows," if candles else "Closing prices"
     estimated = " Diamonds: the exchange has not published its holidays that far, so the date is estimated."
     reports = " Circles: the ranges are wider, because a quarterly report is likely up to there."
+    before = (
+        " Dashed, in orange: medians and 80% ranges of earlier forecasts as they were issued, one a week at most, as "
+        "far as they begin in the history shown; prices are in today's shares."
+    )
     st.caption(
-        f"Closing prices of {forecast.symbol} in {forecast.instrument.currency_in_words}, adjusted for splits, and its "
+        f"{drawn} of {forecast.symbol} in {forecast.instrument.currency_in_words}, adjusted for splits, and its "
         f"forecast for the next {elements.sessions(forecast.horizon)}: the median, and the ranges meant to hold the "
-        "close with 50%, 80% and 90% probability. One place per session; weekends and holidays take none."
+        "close with 50%, 80%, 90% and 95% probability (95%: the dotted outline). One place per session; weekends and "
+        "holidays take none."
         + (estimated if forecast.estimated.any() else "")
         + (reports if any("report_likely" in flags for flags in forecast.flags()) else "")
+        + (before if earlier else "")
     )
+    if count and not earlier:
+        st.caption("No forecast of it was issued a week before this one or earlier.")
 
 
-def show_verdict(report: BacktestReport | None, symbol: str) -> None:
-    st.subheader("Can it be trusted?")
-    if report is None:
-        st.markdown("This model's recipe has not been backtested on its universe, so nothing is known about it. Next:")
-        st.code("tickercast backtest", language="bash")
-        return
-    for alarm in report.alarms:
-        st.warning(alarm, icon=":material/warning:")
-    st.markdown(report.summary())
-    st.markdown(report.summary_of(symbol))
-    others = "" if len(report.universe) <= MOST_NAMED else " and others"
-    st.caption(f"Pooled over {', '.join(report.universe[:MOST_NAMED])}{others}. Backtest `{report.backtest_id}`.")
-
-
-def show_provenance(issued: reads.Issued) -> None:
-    row = issued.rows.iloc[0]
-    st.subheader("Where does it come from?")
-    st.markdown(
-        f"- Issued as of {row['as_of']:%Y-%m-%d %H:%M} UTC by model `{row['model_id']}`\n"
-        f"- Made from prices up to {row['origin']:%a %Y-%m-%d}, source `{issued.forecast.instrument.source}`\n"
-        f"- {MODES[frozenset(issued.rows['mode'])]}\n"
-        "- A statistical statement, **not investment advice**"
-    )
-
-
-def show_scores(report: BacktestReport) -> None:
-    columns = {
-        "horizon": ("Sessions ahead", "{}"),
-        "rows": ("Forecasts scored", "{:,}"),
-        "crps": ("CRPS, network", "{:.5f}"),
-        "crps_judge": ("CRPS, EWMA random walk", "{:.5f}"),
-        "skill": ("Skill against it", "{:+.1%}"),
-        "low": ("at least", "{:+.1%}"),
-        "high": ("at most", "{:+.1%}"),
-        "p": ("p", elements.p_text),
-        "verdict": ("The network …", "{}"),
-        "strongest": ("Strongest baseline", "{}"),
-        "skill_strongest": ("Skill against it ", "{:+.1%}"),
-        "p_strongest": ("p ", elements.p_text),
-        **{f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)},
+def image_button(issued: IssuedForecast) -> dict:
+    """Return plotly's settings for a chart whose one button saves it as an image."""
+    return {
+        "displayModeBar": True,
+        "displaylogo": False,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": "png", "filename": file_stem(issued), "scale": 2},
     }
-    elements.show_table(make_headline(report.scores), columns)
-    st.caption(
-        f"Walk-forward scores, origins {report.test_first} to {report.test_last}: every forecast was made by a network "
-        "trained on earlier sessions only. CRPS is in log return, lower is better. "
-        "Skill: by how much it is lower, with its 90% interval. The EWMA random walk counts as it is or calibrated, "
-        "whichever is better."
-    )
 
 
-def show_quantiles(issued: reads.Issued) -> None:
-    forecast, rows = issued.forecast, issued.rows
-    st.subheader("Price quantiles by session")
+def file_stem(issued: IssuedForecast) -> str:
+    return f"forecast-{issued.forecast.symbol}-{issued.forecast.origin:%Y-%m-%d}-{issued.rows['model_id'].iloc[0]}"
+
+
+def show_sessions(issued: IssuedForecast) -> None:
+    forecast = issued.forecast
+    st.subheader("Session by session")
+    table = range_table(forecast)
+    estimated = {"estimated": ("Date estimated", "{}")} if forecast.estimated.any() else {}
     columns = {
         "target_session": ("Session", "{:%a %Y-%m-%d}"),
         "horizon": ("Ahead", "{}"),
-        **({"estimated": ("Date estimated", "{}")} if forecast.estimated.any() else {}),
-        **({} if forecast.report_widening is None else {"report_widening": ("Wider for a report", "{:+.0%}")}),
+        **estimated,
         "prob_up": ("Chance of a rise", "{:.0%}"),
+        "median": ("Median", price_text),
+        **{name: (f"{name[-2:]}% range", "{}") for name in table if name.startswith("range_")},
+    }
+    elements.show_table(table, columns)
+    st.caption(f"Prices in {forecast.instrument.currency_in_words}; a rise is a close above the last one.")
+    with st.expander("All quantiles", icon=":material/table:"):
+        show_quantiles(issued, estimated)
+    stem = file_stem(issued)
+    with st.container(horizontal=True):
+        for label, suffix, export in (
+            ("CSV for spreadsheets (wide)", "-wide", wide_table),
+            ("CSV for programs (long)", "", long_table),
+        ):
+            st.download_button(
+                label,
+                csv_text(export(issued.rows)),
+                f"{stem}{suffix}.csv",
+                "text/csv",
+                on_click="ignore",
+                icon=":material/download:",
+            )
+
+
+def show_quantiles(issued: IssuedForecast, estimated: dict) -> None:
+    forecast = issued.forecast
+    columns = {
+        "target_session": ("Session", "{:%a %Y-%m-%d}"),
+        "horizon": ("Ahead", "{}"),
+        **estimated,
+        **({} if forecast.report_widening is None else {"report_widening": ("Wider for a report", "{:+.0%}")}),
         "expected": ("Mean", price_text),
         **{str(level): (f"{level:.1%}".replace(".0%", "%"), price_text) for level in forecast.levels},
     }
@@ -158,25 +267,11 @@ def show_quantiles(issued: reads.Issued) -> None:
         f"Prices in {forecast.instrument.currency_in_words}; a column's heading is the chance of a close below its "
         "price."
     )
-    name = f"forecast-{forecast.symbol}-{forecast.origin:%Y-%m-%d}-{rows['model_id'].iloc[0]}"
-    with st.container(horizontal=True):
-        for label, suffix, export in (
-            ("CSV for spreadsheets (wide)", "-wide", wide_table),
-            ("CSV for programs (long)", "", long_table),
-        ):
-            st.download_button(
-                label,
-                csv_text(export(rows)),
-                f"{name}{suffix}.csv",
-                "text/csv",
-                on_click="ignore",
-                icon=":material/download:",
-            )
 
 
 source = state.current()
 st.title("Forecast")
-if symbols := reads.issued_symbols(source):
-    show(source, symbols)
+if known := reads.known_symbols(source):
+    show(source, known)
 else:
     state.explain_empty(source)
