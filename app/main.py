@@ -34,7 +34,12 @@ def show_foot() -> None:
 
 
 st.set_page_config(page_title="tickercast", page_icon="📈", layout="wide")
-st.html("<style>.stMainBlockContainer { padding-top: 3.75rem }</style>")
+st.html(
+    "<style>.stMainBlockContainer { padding-top: 3.75rem }"
+    # what is at work stays in sight
+    ".stMainBlockContainer > div > div:has(.st-key-work) { position: sticky; top: 3.75rem; z-index: 50;"
+    " background: Canvas }</style>"
+)
 access.require_access()
 pages = [st.Page(f"views/{name}.py", title=title, default=name == "overview") for name, title in PAGES.items()]
 page = st.navigation(pages, position="top")

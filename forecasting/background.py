@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from forecasting.errors import UsageError, WorkspaceBusy, WorkspaceError
+from forecasting.pace import duration_text
 from forecasting.processes import birth_of
 from forecasting.records import running_job
 from forecasting.workspace import Workspace, read_json, write_json
@@ -39,17 +40,29 @@ class Job:
     started : UTC instant
     progress : `what` is being done, how much is `done`, of what `total`; None where it has not said
     command : as it was asked for; None where another process than the dashboard's started it, and may stop it
+    cancelled : whether it was asked to stop
     """
 
     verb: str
     started: pd.Timestamp
     progress: dict[str, Any] | None
     command: tuple[str, ...] | None = None
+    cancelled: bool = False
 
     @property
     def share(self) -> float:
         """How much of what is being done is done, from 0 to 1."""
         return min(self.progress["done"] / max(self.progress["total"], 1), 1.0) if self.progress else 0.0
+
+    def doing(self, now: pd.Timestamp) -> str:
+        """Return in words what is being done, for how long the job has been at work, and how long this takes yet."""
+        since = f"for {duration_text(max((now - self.started).total_seconds(), 0))}"
+        if self.progress is None:
+            return since
+        what, left = self.progress["what"], self.progress.get("left_s")
+        part = "" if what == self.verb else f"{what} "
+        rest = "" if left is None else f", about {duration_text(left)} left"
+        return f"{part}{self.share:.0%}{rest}, at work {since}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,23 @@ class Ending:
     error: str
     failures: dict[str, str]
     result: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """What came of it in a sentence; empty where it failed or was cancelled."""
+        said = self.result
+        sentences = []
+        if fetched := said.get("fetch", said if "added" in said else None):
+            sentences.append(f"{fetched['added']:,} new bars, {fetched['quarantined']:,} rows put into quarantine.")
+        if training := said.get("training", said if "promoted" in said else None):
+            sentences.append(_training_summary(training))
+        if backtest := said.get("backtest", said if "backtest_id" in said else None):
+            sentences.append(str(backtest["summary"]))
+        if issued := said.get("forecast", said if "ledger_rows" in said else None):
+            sentences.append(f"{issued['ledger_rows']:,} new rows in the ledger, by model {issued['model_id']}.")
+        if "matured" in said:
+            sentences.append(f"{said['matured']:,} forecasts scored, {said['restated']:,} scored anew.")
+        return " ".join(sentences)
 
 
 @dataclass(frozen=True)
@@ -139,7 +169,9 @@ def job_at_work(workspace: Workspace) -> Job | None:
     asked, record = _last_asked(workspace), running_job(workspace)
     if asked and asked.is_at_work:
         own = record if record and record["pid"] == asked.pid else None
-        return Job(asked.command[0], pd.Timestamp(asked.started), own and own["progress"], asked.command)
+        return Job(
+            asked.command[0], pd.Timestamp(asked.started), own and own["progress"], asked.command, asked.cancelled
+        )
     if record:
         return Job(record["verb"], pd.Timestamp(record["started"]), record["progress"])
     return None
@@ -180,6 +212,17 @@ def _last_asked(workspace: Workspace) -> _Asked | None:
         return read_json(workspace.background / _STARTED, lambda v: _Asked(**{**v, "command": tuple(v["command"])}))
     except (FileNotFoundError, WorkspaceError):  # no job is lost by it
         return None
+
+
+def _training_summary(training: dict[str, Any]) -> str:
+    model, champion = training["model_id"], training["champion"]
+    if training["promoted"]:
+        outcome = f"Model {model} was promoted and serves {training['universe']} now"
+    elif model == champion:
+        outcome = f"Model {model} serves {training['universe']} already"
+    else:
+        outcome = f"Model {model} was not promoted, {champion} goes on serving {training['universe']}"
+    return f"{outcome}: {training['reason']}."
 
 
 def _failures(said: dict[str, Any]) -> Any:

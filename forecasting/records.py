@@ -13,6 +13,7 @@ import pandas as pd
 
 from forecasting.config import Progress
 from forecasting.errors import WorkspaceError
+from forecasting.pace import Pace
 from forecasting.processes import birth_of
 from forecasting.workspace import Workspace, write_json
 
@@ -80,11 +81,13 @@ class JobRecord:
 
     def watch(self, progress: Progress) -> Progress:
         """Return a callback that hands progress on and keeps it in the record, written once a second."""
+        pace = Pace()
 
         def watched(what: str, done: int, total: int) -> None:
             progress(what, done, total)
             self._has_begun |= self._in_step
-            self._record["progress"] = {"what": what, "done": done, "total": total}
+            left = pace.left(what, done, total)
+            self._record["progress"] = {"what": what, "done": done, "total": total, "left_s": left and round(left, 1)}
             if time.monotonic() - self._written_at >= _INTERVAL_S:
                 with suppress(WorkspaceError):  # no reason to give up the work itself
                     self._write()

@@ -4,10 +4,11 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 from helpers import utc
 
-from forecasting import Workspace, cancel_job, job_at_work, last_ending, start_job
+from forecasting import Ending, Job, Workspace, cancel_job, job_at_work, last_ending, start_job
 from forecasting.errors import UsageError, WorkspaceBusy
 from forecasting.processes import birth_of
 
@@ -103,3 +104,47 @@ def test_a_process_is_told_from_another_of_its_number_and_from_one_that_ended():
         assert birth_of(child.pid) is None
     with subprocess.Popen([sys.executable, "-c", ""]) as zombie:
         wait(lambda: birth_of(zombie.pid) is None)
+
+
+def ending(result):
+    return Ending(("train",), NOW, "done", "", {}, result)
+
+
+TRAINED = {"model_id": "rnn-2", "champion": "rnn-2", "promoted": True, "universe": "us20", "reason": "refresh: better"}
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"added": 1200, "quarantined": 0}, "1,200 new bars, 0 rows put into quarantine."),
+        (TRAINED, "Model rnn-2 was promoted and serves us20 now: refresh: better."),
+        (
+            {**TRAINED, "champion": "rnn-1", "promoted": False, "reason": "no better"},
+            "Model rnn-2 was not promoted, rnn-1 goes on serving us20: no better.",
+        ),
+        ({**TRAINED, "promoted": False}, "Model rnn-2 serves us20 already: refresh: better."),
+        ({"backtest_id": "walk-1", "summary": "It ties."}, "It ties."),
+        ({"matured": 3, "restated": 1, "ledger_head": {}}, "3 forecasts scored, 1 scored anew."),
+        (
+            {
+                "model_id": "m",
+                "fetch": {"added": 1, "quarantined": 2},
+                "forecast": {"ledger_rows": 40, "model_id": "m"},
+            },
+            "1 new bars, 2 rows put into quarantine. 40 new rows in the ledger, by model m.",
+        ),
+        ({}, ""),
+        ({"error": "it broke"}, ""),
+    ],
+)
+def test_an_ending_says_in_words_what_came_of_it(result, said):
+    assert ending(result).summary == said
+
+
+def test_a_job_says_how_far_it_is_and_how_long_it_takes_yet():
+    later = NOW + pd.Timedelta(seconds=70)
+    progress = {"what": "train", "done": 1, "total": 4, "left_s": 210.0}
+    assert Job("train", NOW, None).doing(later) == "for 70 s"
+    assert Job("train", NOW, progress).doing(later) == "25%, about 4 min left, at work for 70 s"
+    assert Job("run", NOW, {**progress, "left_s": None}).doing(later) == "train 25%, at work for 70 s"
+    assert Job("run", NOW, {"what": "fetch", "done": 0, "total": 0}).doing(NOW) == "fetch 0%, at work for 0 s"

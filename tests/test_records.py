@@ -32,7 +32,10 @@ def test_a_job_is_seen_running_and_how_far_it_is(workspace, often):
         assert (seen["state"], seen["progress"], seen["verb"], seen["pid"]) == ("running", None, "train", os.getpid())
         with record.step("train"):
             record.watch(lambda *call: heard.append(call))("train", 3, 10)
-            assert running_job(workspace) == {**seen, "progress": {"what": "train", "done": 3, "total": 10}}
+            assert running_job(workspace) == {
+                **seen,
+                "progress": {"what": "train", "done": 3, "total": 10, "left_s": None},
+            }
             assert read_status(workspace)["running"]["verb"] == "train"
     (ended,) = stored(workspace)
     assert (ended["state"], ended["progress"], list(ended["seconds"])) == ("done", None, ["train"])
@@ -85,7 +88,7 @@ def test_a_job_that_fails_at_work_says_so_and_publishes_nothing(workspace):
         run(workspace, "train", watched=True, error=DataError("training broke; next: again"))
     (record,) = stored(workspace)
     assert (record["state"], record["error"]) == ("failed", "training broke; next: again")
-    assert record["progress"] == {"what": "train", "done": 1, "total": 2}
+    assert record["progress"] == {"what": "train", "done": 1, "total": 2, "left_s": None}
     assert workspace.revision == 0
 
 

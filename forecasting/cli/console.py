@@ -7,7 +7,6 @@ import shlex
 import shutil
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import typer
 
 from forecasting.config import Progress, no_progress
 from forecasting.errors import FetchError, TickercastError
+from forecasting.pace import Pace, duration_text
 
 PARTLY_DONE = 3
 _INTERRUPTED = 130
@@ -98,21 +98,17 @@ def shown_progress(as_json: bool) -> Iterator[Progress]:
         yield from _bars()
     else:
         quarters: dict[str, int] = {}
-        began: dict[str, tuple[float, int]] = {}  # when each was first heard of, and how much was done by then
+        pace = Pace()
 
         def line(what: str, done: int, total: int) -> None:
-            since, before = began.setdefault(what, (time.monotonic(), done))
+            left = pace.left(what, done, total) or 0.0
             quarter = 4 * done // total
             if quarter > quarters.get(what, 0):
                 quarters[what] = quarter
-                left = (time.monotonic() - since) * (total - done) / max(done - before, 1)
-                say(f"{what}: {25 * quarter}%" + (f", about {_duration(left)} left" if left > _WORTH_TELLING_S else ""))
+                rest = f", about {duration_text(left)} left" if left > _WORTH_TELLING_S else ""
+                say(f"{what}: {25 * quarter}%{rest}")
 
         yield line
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _bars() -> Iterator[Progress]:
