@@ -1,7 +1,7 @@
 """Model cards: what a saved model was made from, how it scored, what it is not for, and what became of it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -75,22 +75,31 @@ def _backtest(report: BacktestReport) -> dict[str, Any]:
     }
 
 
-def card_markdown(card: Mapping[str, Any]) -> str:
-    """Return a card as a page for people."""
+def card_markdown(card: Mapping[str, Any], *, level: int = 1, written: Callable[[str], str] = str) -> str:
+    """Return a card as a page for people.
+
+    Parameters
+    ----------
+    level : of the page's heading
+    written : how texts are written that tickercast did not make itself, such as the names of universes and reasons of
+        people; a page that shows Markdown of any kind escapes it in them
+    """
     data, training, recipe = card["data"], card["training"], card["recipe"]
-    symbols = card["symbols"]
+    symbols, above, below = card["symbols"], "#" * level, "#" * (level + 1)
+    serves, universes = (", ".join(map(written, card[key])) for key in ("serves", "universes"))
+    packages = ", ".join(written(f"{name} {version}") for name, version in card["packages"].items())
     more = f" and {len(symbols) - _MOST_SYMBOLS} more" if len(symbols) > _MOST_SYMBOLS else ""
     settings = {**{k: v for k, v in recipe.items() if not isinstance(v, dict)}}
     for part in ("network", "training", "calibration"):
         settings |= {f"{part}.{name}": value for name, value in recipe[part].items()}
     lines = [
-        f"# Model {card['model_id']}",
+        f"{above} Model {card['model_id']}",
         "",
-        f"Serves {', '.join(card['serves']) or 'no universe'}; a model of {', '.join(card['universes']) or 'none'}.",
+        f"Serves {serves or 'no universe'}; a model of {universes or 'none'}.",
         "",
-        "## Made from",
+        f"{below} Made from",
         "",
-        f"- Symbols: {len(symbols)} ({', '.join(symbols[:_MOST_SYMBOLS])}{more})",
+        f"- Symbols: {len(symbols)} ({', '.join(map(written, symbols[:_MOST_SYMBOLS]))}{more})",
         f"- Prices: sessions {data['first_session']} to {data['fitted_until']}; trained on those up to "
         f"{data['trained_until']}, calibrated from there on",
         f"- SHA-256 of the prices: {data['prices_sha256'] or 'not recorded'}",
@@ -98,31 +107,31 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         f"- Seed: {card['seed']}",
         f"- Training: {training['epochs']} epochs in {training['seconds']} s, loss {training['first_loss']:.4f} in the "
         f"first and {training['last_loss']:.4f} in the last",
-        f"- Packages: {', '.join(f'{name} {version}' for name, version in card['packages'].items())}",
+        f"- Packages: {packages}",
         "",
-        "## Recipe",
+        f"{below} Recipe",
         "",
-        *_table(["setting", "value"], [[name, _plain(value)] for name, value in settings.items()]),
+        *_table(["setting", "value"], [[name, written(_plain(value))] for name, value in settings.items()]),
         "",
-        "## Scores",
+        f"{below} Scores",
         "",
-        *_scores(card["backtest"]),
+        *_scores(card["backtest"], written),
         "",
-        "## Limits",
+        f"{below} Limits",
         "",
         *(f"- {limit}" for limit in card["limits"]),
         "",
-        "## History",
+        f"{below} History",
         "",
         *(
-            f"- {e['at'][:16].replace('T', ' ')} UTC, {e['universe']}: {e['kind']}. {e['reason']}"
+            f"- {e['at'][:16].replace('T', ' ')} UTC, {written(e['universe'])}: {e['kind']}. {written(e['reason'])}"
             for e in card["history"]
         ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _scores(backtest: Mapping[str, Any] | None) -> list[str]:
+def _scores(backtest: Mapping[str, Any] | None, written: Callable[[str], str]) -> list[str]:
     if backtest is None:
         return ["This recipe has not been backtested on this universe, so nothing is known. Next: tickercast backtest"]
     scores = backtest["scores"]
@@ -145,9 +154,9 @@ def _scores(backtest: Mapping[str, Any] | None) -> list[str]:
         for row in scores
     ]
     return [
-        backtest["summary"],
+        written(backtest["summary"]),
         "",
-        *(f"**{alarm}**\n" for alarm in backtest["alarms"]),
+        *(f"**{written(alarm)}**\n" for alarm in backtest["alarms"]),
         *_table(columns, rows),
         "",
         f"Backtest {backtest['backtest_id']}, every origin from {backtest['test_first']} to {backtest['test_last']}, "

@@ -28,6 +28,20 @@ def validate_symbol(symbol: str) -> str:
     return symbol
 
 
+def split_symbols(text: str) -> tuple[str, ...]:
+    """Return the symbols that a person typed, apart by spaces, commas or semicolons, each once; case does not matter.
+
+    >>> split_symbols("aapl, ^gspc AAPL")
+    ('AAPL', '^GSPC')
+
+    Raises
+    ------
+    InvalidSymbol
+        One of them is none.
+    """
+    return tuple(dict.fromkeys(validate_symbol(word.upper()) for word in re.split(r"[\s,;]+", text) if word))
+
+
 def normalize_symbol(typed: str) -> str:
     """Return the symbol that a person typed, or raise `InvalidSymbol`.
 

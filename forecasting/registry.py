@@ -62,6 +62,10 @@ class Registry:
         last = {p.universe: i for i, p in enumerate(promotions)}
         return [promotions[i] for i in sorted(last.values())]
 
+    def universes(self) -> dict[str, Universe]:
+        """Return the universes that have models, by name, with the symbols that each had last."""
+        return {entry.universe: Universe(entry.universe, entry.symbols) for entry in self.entries()}
+
     def champion_of(self, universe: str) -> Entry | None:
         """Return the promotion in force of a universe, by its name."""
         return next((p for p in self.champions() if p.universe == universe), None)
@@ -147,26 +151,30 @@ class Registry:
         ModelError
             No earlier champion is left, or none that is whole.
         """
-        former = self._served(universe)
-        present = former.pop()
+        entry = self.before_champion(universe)
+        present = self._served(universe)[-1].model_id
+        rollback = _entry(
+            "rollback",
+            Universe(universe, entry.symbols),
+            entry.model_id,
+            at,
+            f"rolled back from {present}" + (f": {reason}" if reason else ""),
+            {"against": present},
+        )
+        self._record(rollback)
+        return rollback
+
+    def before_champion(self, universe: str) -> Entry:
+        """Return the promotion that a rollback of a universe leads back to; raises as `rollback` does."""
+        *former, present = self._served(universe)
         damaged = []
-        while former:
-            entry = former.pop()
+        for entry in reversed(former):
             try:
                 read_bundle(self._models, entry.model_id)
             except BundleError as error:
                 damaged.append(str(error).partition("; next:")[0])
-                continue
-            rollback = _entry(
-                "rollback",
-                Universe(universe, entry.symbols),
-                entry.model_id,
-                at,
-                f"rolled back from {present.model_id}" + (f": {reason}" if reason else ""),
-                {"against": present.model_id},
-            )
-            self._record(rollback)
-            return rollback
+            else:
+                return entry
         raise ModelError(
             f"{present.model_id} serves {universe}, and no earlier champion is there to roll back to"
             + (f" ({'; '.join(damaged)})" if damaged else "")

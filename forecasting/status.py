@@ -1,13 +1,12 @@
 """What a workspace holds, at a glance."""
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from forecasting.errors import DataError
 from forecasting.evaluation.report import list_backtests, load_report
-from forecasting.instruments import SYMBOL_RULE
+from forecasting.holdings import read_holdings
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import list_models
 from forecasting.records import running_job
@@ -15,7 +14,6 @@ from forecasting.registry import Registry
 from forecasting.store import PriceStore
 from forecasting.workspace import Workspace
 
-_NOTHING = {"source": None, "bars": 0, "gaps": 0, "quarantined": 0}
 _FACTS = ("calendar", "currency", "major_currency", "minor_unit", "price_basis")
 
 
@@ -33,36 +31,31 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
 
 
 def _symbols(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return per symbol what it is, its range, bars, gaps, quarantined sessions, last fetch and newest forecast.
+    """Return per symbol what it is, its range, what is wrong with it, last fetch and newest forecast.
 
     A symbol that was asked for and of which nothing is stored has 0 bars.
     """
     store = PriceStore(workspace.prices)
     origins = Ledger(workspace.ledger).last_origins()
-    fetches = {row["symbol"]: row for row in store.last_fetches().to_dict("records")}
-    stored = {row["symbol"]: row for row in store.summary(gaps=True).to_dict("records")}
     instruments = store.instruments()
-    asked = {symbol for symbol in fetches if re.fullmatch(SYMBOL_RULE[1:-1], symbol)}  # a file may have other names
-    rows = []
-    for symbol in sorted(stored.keys() | asked):
-        row, fetch = stored.get(symbol, _NOTHING), fetches.get(symbol)
-        rows.append(
-            {
-                "symbol": symbol,
-                "source": row["source"],
-                **{name: getattr(instruments.get(symbol), name, None) for name in _FACTS},
-                "first": str(row["first"].date()) if row["bars"] else None,
-                "last": str(row["last"].date()) if row["bars"] else None,
-                "bars": row["bars"],
-                "gaps": row["gaps"],
-                "quarantined": row["quarantined"],
-                "fetched": f"{fetch['known_at']:%Y-%m-%d %H:%M}" if fetch else None,
-                "outcome": fetch["outcome"] if fetch else None,
-                "cause": fetch["cause"] if fetch else None,
-                "last_forecast_from": str(origins[symbol].date()) if symbol in origins else None,
-            }
-        )
-    return rows
+    return [
+        {
+            "symbol": row.symbol,
+            "source": row.source or None,
+            **{name: getattr(instruments.get(row.symbol), name, None) for name in _FACTS},
+            "first": str(row.first.date()) if row.bars else None,
+            "last": str(row.last.date()) if row.bars else None,
+            "bars": row.bars,
+            "gaps": row.gaps,
+            "quarantined": row.quarantined,
+            "restatements": row.restatements,
+            "fetched": f"{row.fetched:%Y-%m-%d %H:%M}" if row.outcome else None,
+            "outcome": row.outcome or None,
+            "cause": row.cause if row.outcome else None,
+            "last_forecast_from": str(origins[row.symbol].date()) if row.symbol in origins else None,
+        }
+        for row in read_holdings(store).itertuples()
+    ]
 
 
 def _summary(folder: Path) -> str:

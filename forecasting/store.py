@@ -212,6 +212,10 @@ class PriceStore:
         """Return how sources changed what they had told before, oldest first; `data/README.md` has the columns."""
         return self._all("restatements", symbols).sort_values(["known_at", "symbol"], ignore_index=True)
 
+    def fetches(self, symbols: Sequence[str]) -> pd.DataFrame:
+        """Return every time that symbols were asked for and what came of it, newest first."""
+        return self._all("fetches", symbols).sort_values("known_at", ascending=False, ignore_index=True)
+
     def last_fetches(self) -> pd.DataFrame:
         """Return, per symbol, when it was last asked for and what came of it; `data/README.md` has the columns."""
         return newest(self._all("fetches"), ["symbol"])
@@ -229,10 +233,11 @@ class PriceStore:
         published = self._journal.published()
         facts = [(symbol, i.source, i.calendar) for symbol, i in published.facts.items()]
         bars = self._bars(None, published.known_until, columns=["close"])
-        bars = bars[bars["close"].notna()].astype({"symbol": str}).groupby("symbol")
+        bars = bars[bars["close"].notna()].groupby("symbol", observed=True)
         kept = bars.agg(
             first=("session", "first"), last=("session", "last"), bars=("session", "size"), known_at=("known_at", "max")
         )
+        kept.index = kept.index.astype(str)
         held = self._journal.rows("quarantine", published.known_until, columns=BAR_KEY).groupby("symbol")["session"]
         out = pd.DataFrame(facts, columns=["symbol", "source", "calendar"]).astype(str)
         out = out.join(kept, on="symbol").join(held.nunique().rename("quarantined"), on="symbol")

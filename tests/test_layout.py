@@ -11,7 +11,7 @@ ENGINE = ROOT / "forecasting"
 
 # lower floors first; a module imports from its own floor or below, never above
 FLOORS = [
-    {"errors", "config"},
+    {"errors", "config", "pace"},
     {
         "sessions",
         "admission",
@@ -27,6 +27,9 @@ FLOORS = [
         "session_axis",
         "charts",
         "score_charts",
+        "price_charts",
+        "training_charts",
+        "completeness",
         "workspace",
         "tables",
         "tidying",
@@ -34,7 +37,7 @@ FLOORS = [
     },
     {"journal", "price_tables", "restatements"},
     {"store"},
-    {"ingestion", "model"},
+    {"holdings", "ingestion", "model"},
     {"evaluation"},
     {
         "chain",
@@ -46,6 +49,7 @@ FLOORS = [
         "track_record",
         "registry",
         "cards",
+        "standings",
         "exports",
         "records",
         "evening_report",

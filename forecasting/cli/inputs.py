@@ -20,14 +20,27 @@ def open_workspace(asked: Path | None) -> Workspace:
     return Workspace(find_workspace(asked))
 
 
-def choose_universe(symbols: list[str] | None, asked: str | None) -> "Universe | None":
-    """Return the universe of the symbols or of the file asked for; None where neither was."""
+def choose_universe(
+    symbols: list[str] | None, asked: str | None, workspace: Workspace | None = None
+) -> "Universe | None":
+    """Return the universe of the symbols or of the file asked for; None where neither was.
+
+    Of a workspace, the name of a universe that has models there will do, too.
+    """
     from forecasting.universe import make_universe, read_universe
 
     if symbols and asked:
         raise UsageError("symbols and --universe together: one or the other")
     if asked:
-        return read_universe(asked)
+        try:
+            return read_universe(asked)
+        except UsageError:
+            from forecasting.registry import Registry
+
+            known = Registry(workspace.models).universes() if workspace else {}
+            if asked not in known:
+                raise
+            return known[asked]
     return make_universe(symbols) if symbols else None
 
 

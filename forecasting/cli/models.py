@@ -85,7 +85,7 @@ def train(
     with reported_errors(as_json, verbose, workspace):
         recipe = make_recipe(cell, nonlinearity, horizon, window, epochs, seed)
         place = open_workspace(workspace)
-        chosen = choose_universe(symbols, universe) or stored_universe(place)
+        chosen = choose_universe(symbols, universe, place) or stored_universe(place)
         from forecasting.jobs import train_model
 
         with shown_progress(as_json) as progress:

@@ -71,7 +71,8 @@ class BarArrays:
         self.volume = np.where(volume > 0, volume, np.nan)
         self.log_close = np.log(self.prices[:, 3])
         self.move = np.diff(self.log_close, prepend=np.nan)
-        self.pace = self.move / np.sqrt(np.diff(self.numbers, prepend=self.numbers[0] - 1))
+        # at least 1: a day may be no session of its calendar any more, since that was corrected
+        self.pace = self.move / np.sqrt(np.diff(self.numbers, prepend=self.numbers[0] - 1).clip(min=1))
         self.reach = np.log(self.prices[:, 1] / self.prices[:, 2])
 
     def around(self, values: np.ndarray, at: np.ndarray, sides: int = AROUND) -> tuple[np.ndarray, np.ndarray]:

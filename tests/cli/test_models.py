@@ -54,6 +54,14 @@ def test_models_alone_shows_its_verbs_with_an_example():
     assert re.search(r"^\s+models\b", CliRunner().invoke(app, ["--help"]).stdout, re.MULTILINE)
 
 
+def test_train_takes_the_name_of_a_universe_that_has_models(two):
+    place, _, second = two
+    universe = place.json("models", "list")[1][0]["universe"]
+    values = place.json("train", "--universe", universe, *MODEL, "--seed", "7")[1]
+    assert (values["universe"], values["model_id"], values["trained"]) == (universe, second, False)
+    assert "no such file" in place("train", "--universe", "nobody", *MODEL).stderr
+
+
 def test_train_says_what_was_decided_and_why(two):
     place, first, second = two
     assert re.search(r"^refresh: CRPS .* on 60 sessions from 2018-09-27 to 2018-12-21", decision_on(place, second))
