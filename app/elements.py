@@ -25,6 +25,22 @@ MEANINGS = {
     "baselines": "**Baselines.** A random walk leaves the price where it is and draws its ranges from past returns; "
     "the EWMA random walk also adapts them to how much prices move at present. Hard to beat: prices are close to a "
     "random walk.",
+    "gap": "**Gap.** A session of the exchange's calendar, between the first and the last bar, of which the source "
+    "told nothing: a suspension, a holiday that the calendar does not know, or bars that the source lacks.",
+    "quarantine": "**Quarantine.** Where rows are kept that cannot be right, such as a high below the low. They are "
+    "never used, and never thrown away.",
+    "flag": "**Flag.** A bar that can be right but gives reason to doubt, such as a split that was not told. It is "
+    "used all the same.",
+    "restatement": "**Restatement.** The source told its past differently than before. Both are kept, with the instant "
+    "at which each was known.",
+    "champion": "**Champion.** The model that makes a universe's forecasts. Every other one is a challenger.",
+    "refresh": "**Refresh.** The champion's recipe, trained on newer prices. It takes over unless it is clearly worse; "
+    "another recipe must prove that it is better.",
+    "loss": "**Loss.** What training makes small: the mean error of the forecast quantiles, on returns divided by "
+    "their expected size.",
+    "gradient norm": "**Gradient norm.** How steep the loss was, on average over an epoch. Where it grows beyond "
+    "measure, training diverges.",
+    "epoch": "**Epoch.** One pass over all training windows.",
     "coverage": "**Coverage.** How often the close fell inside a range; an 80% range should hold it in 80 of 100 "
     "cases.",
 }
@@ -87,6 +103,35 @@ def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Calla
         },
         hide_index=True,
     )
+
+
+def offer_csv(label: str, table: pd.DataFrame, name: str) -> None:
+    """Offer a table for download."""
+    st.download_button(
+        label, table.to_csv(index=False), name, "text/csv", on_click="ignore", icon=":material/download:"
+    )
+
+
+def known(value: object) -> str:
+    """Return a value for a table; a dash where there is none."""
+    return "–" if pd.isna(value) or value == "" else str(value)  # noqa: RUF001
+
+
+def number(form: str) -> Callable[[float], str]:
+    """Return how to write numbers for a table: a dash where there is none."""
+    return lambda value: known(None) if pd.isna(value) else form.format(value)
+
+
+def whole(value: float) -> str:
+    return known(None) if pd.isna(value) else f"{value:,.0f}"
+
+
+def day_text(day: pd.Timestamp) -> str:
+    return known(None) if pd.isna(day) else f"{day:%Y-%m-%d}"
+
+
+def instant_text(instant: pd.Timestamp) -> str:
+    return known(None) if pd.isna(instant) else f"{instant:%Y-%m-%d %H:%M}"
 
 
 def p_text(p: float) -> str:
