@@ -1,10 +1,8 @@
 """What the price store holds, a row per symbol, and what is wrong with it."""
 
-import re
-
 import pandas as pd
 
-from forecasting.instruments import SYMBOL_RULE, Instrument
+from forecasting.instruments import Instrument, is_symbol
 from forecasting.store import PriceStore
 
 _COUNTS = ["bars", "gaps", "quarantined", "restatements"]
@@ -23,7 +21,7 @@ def read_holdings(store: PriceStore) -> pd.DataFrame:
     """
     asked = store.last_fetches().set_index("symbol")[["known_at", "outcome", "cause"]]
     asked = asked.rename(columns={"known_at": "fetched"})
-    asked = asked.loc[[s for s in asked.index if re.fullmatch(SYMBOL_RULE[1:-1], s)]]  # files have other names
+    asked = asked.loc[[s for s in asked.index if is_symbol(s)]]  # files have other names
     currencies = {symbol: instrument.currency for symbol, instrument in store.instruments().items()}
     stored = store.summary(gaps=True).set_index("symbol").drop(columns="known_at")
     stored["currency"] = stored.index.map(currencies).astype(object)

@@ -5,13 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from forecasting.currencies import currency_text, major_currency, minor_unit
 from forecasting.errors import DataError, InvalidSymbol
-from forecasting.sessions import calendar_of, time_zone_of
+from forecasting.sessions import calendar_of, last_complete_session, time_zone_of
 
 _FROM_CURRENCY = ("major_currency", "minor_unit")  # written for other readers; here its code tells them
 EMBEDDED_SOURCES = ("sample", "synthetic")
 SYMBOL_RULE = r"^\^?[A-Z0-9][A-Z0-9.&=\-]{0,19}$"
+
+
+def is_symbol(name: str) -> bool:
+    """Return whether a name keeps the rule for symbols."""
+    return re.fullmatch(SYMBOL_RULE[1:-1], name) is not None
 
 
 def validate_symbol(symbol: str) -> str:
@@ -20,7 +27,7 @@ def validate_symbol(symbol: str) -> str:
     >>> validate_symbol("^GSPC")
     '^GSPC'
     """
-    if not re.fullmatch(SYMBOL_RULE[1:-1], symbol):
+    if not is_symbol(symbol):
         raise InvalidSymbol(
             f"symbol {symbol[:40]!r}: a symbol is 1 to 20 of A-Z 0-9 . & = - (a leading ^ for an index); "
             "next: check its spelling at your source, for example AAPL, VOD.L, ^GSPC or BTC-USD"
@@ -100,6 +107,22 @@ class Instrument:
         """Return the instrument that a symbol's suffix suggests, in US dollars."""
         calendar = calendar_of(validate_symbol(symbol))
         return cls(symbol, source, calendar, time_zone=time_zone_of(calendar))
+
+
+def why_stale(instrument: Instrument, last: pd.Timestamp, now: pd.Timestamp) -> str | None:
+    """Return how old prices up to a last session are, where the calendar expects later ones at a UTC instant.
+
+    >>> why_stale(Instrument.from_symbol("AAPL"), pd.Timestamp("2018-12-28"), pd.Timestamp("2019-01-01", tz="UTC"))
+    'AAPL was last seen on 2018-12-28, 2018-12-31 is complete'
+    """
+    if instrument.embedded:
+        return None
+    expected = last_complete_session(instrument.calendar, now)
+    return (
+        f"{instrument.symbol} was last seen on {last.date()}, {expected.date()} is complete"
+        if last < expected
+        else None
+    )
 
 
 def instrument_facts(instrument: Instrument) -> dict[str, Any]:

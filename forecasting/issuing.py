@@ -7,11 +7,11 @@ import pandas as pd
 from forecasting.bars import PriceSeries
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.forecasts import Forecast
+from forecasting.instruments import why_stale
 from forecasting.ledger import Ledger
 from forecasting.ledger_rows import why_not_live
 from forecasting.model.fitted import minimum_bars
 from forecasting.model.forecaster import RNNForecaster
-from forecasting.sessions import last_complete_session
 
 
 def split_forecastable(
@@ -35,14 +35,8 @@ def open_sessions(series: PriceSeries, forecaster: RNNForecaster) -> pd.Datetime
 
 def find_stale(series: Mapping[str, PriceSeries], now: pd.Timestamp) -> dict[str, str]:
     """Return, by symbol, how old live prices are whose last session is older than the calendar expects at `now`."""
-    stale = {}
-    for symbol, s in series.items():
-        if s.instrument.embedded or not len(s):
-            continue
-        expected = last_complete_session(s.instrument.calendar, now)
-        if s.sessions[-1] < expected:
-            stale[symbol] = f"{symbol} was last seen on {s.sessions[-1].date()}, {expected.date()} is complete"
-    return stale
+    found = {symbol: why_stale(s.instrument, s.sessions[-1], now) for symbol, s in series.items() if len(s)}
+    return {symbol: why for symbol, why in found.items() if why}
 
 
 def find_late(forecasts: Iterable[Forecast], now: pd.Timestamp) -> dict[str, str]:

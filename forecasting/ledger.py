@@ -137,12 +137,18 @@ class Ledger:
         symbols: Sequence[str] | None = None,
         model_id: str | Sequence[str] | None = None,
         until: pd.Timestamp | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Return, per symbol, the rows of its newest origin up to a session, of the model that issued these last."""
+        """Return, per symbol, the rows of its newest origin up to a session, of the model that issued these last.
+
+        Parameters
+        ----------
+        columns : of `LEDGER_SCHEMA`, `symbol`, `origin` and `model_id` among them; by default all
+        """
         newest = self.last_origins(symbols, model_id, until)
         of_these = ds.field("origin").isin(pa.array(newest.unique(), LEDGER_SCHEMA.field("origin").type))
         condition = _condition(symbols, model_id)
-        rows = self.select(of_these if condition is None else condition & of_these)
+        rows = self.select(of_these if condition is None else condition & of_these, columns)
         rows = rows[rows["origin"].to_numpy() == newest.reindex(rows["symbol"]).to_numpy()]
         return rows[rows["model_id"] == rows.groupby("symbol")["model_id"].transform("last")]
 

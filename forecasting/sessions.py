@@ -206,6 +206,7 @@ def session_open(calendar: str, session: pd.Timestamp) -> pd.Timestamp:
     return (session + min(earliest, pd.Timedelta(0))).tz_localize("UTC").as_unit("us")
 
 
+@lru_cache(maxsize=256)
 def last_complete_session(calendar: str, now: pd.Timestamp, settling: timedelta = SETTLING) -> pd.Timestamp:
     """Return the last session whose bar is complete at the UTC instant `now`.
 

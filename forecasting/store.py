@@ -155,8 +155,17 @@ class PriceStore:
             for symbol, instrument in instruments.items()
         }
 
-    def read_closes(self, symbols: Sequence[str] | None = None, as_of: pd.Timestamp | None = None) -> pd.DataFrame:
+    def read_closes(
+        self,
+        symbols: Sequence[str] | None = None,
+        as_of: pd.Timestamp | None = None,
+        first: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
         """Return split-adjusted closes, a row per session and a column per symbol; NaN where there is no bar.
+
+        Parameters
+        ----------
+        first : session from which on; by default all
 
         Raises
         ------
@@ -165,7 +174,7 @@ class PriceStore:
         """
         instruments, until = self._wanted(symbols, "split", as_of)
         names = pd.Index(list(instruments))
-        bars = self._bars(None if symbols is None else list(instruments), until, columns=["close"])
+        bars = self._bars(None if symbols is None else list(instruments), until, first, ["close"])
         bars = bars[bars["close"].notna()]
         rows, sessions = pd.factorize(bars["session"], sort=True)
         symbol = bars["symbol"].astype("category").cat

@@ -56,7 +56,18 @@ FLOORS = [
         "failure_command",
     },
     {"checks", "issuing", "steps", "candidates", "due"},
-    {"jobs", "promotions", "status", "evening", "retraining", "replaying", "scheduler", "background"},
+    {
+        "jobs",
+        "promotions",
+        "status",
+        "outlooks",
+        "screening",
+        "evening",
+        "retraining",
+        "replaying",
+        "scheduler",
+        "background",
+    },
     {"cli", "__main__"},
 ]
 HOMES = {

@@ -10,9 +10,7 @@ from typing import Any, Self
 
 from forecasting.bars import PriceSeries, hash_prices
 from forecasting.config import BacktestConfig, Recipe, config_from_json, config_to_json
-from forecasting.evaluation.baselines import make_baselines
 from forecasting.forecasts import Forecaster
-from forecasting.model.forecaster import RNNForecaster
 
 _PACKAGES = ("arch", "exchange_calendars", "numpy", "pandas", "scikit-learn", "scipy", "scoringrules", "torch")
 _SOURCES = ("bars.py", "config.py", "events.py", "forecasts.py", "sessions.py", "model/*.py", "evaluation/*.py")
@@ -50,6 +48,10 @@ class BacktestPlan:
 
     def forecasters(self) -> list[Forecaster]:
         """Return the network of the recipe, and after it its baselines."""
+        # torch is loaded to run a plan, not to read one: the dashboard starts without it
+        from forecasting.evaluation.baselines import make_baselines
+        from forecasting.model.forecaster import RNNForecaster
+
         recipe = self.recipe
         return [RNNForecaster(recipe), *make_baselines(recipe.horizon, recipe.levels, self.baselines, recipe)]
 

@@ -67,11 +67,20 @@ class BacktestReport:
 
     def table(self, name: str) -> pd.DataFrame:
         """Return one of `Comparison.tables` by name."""
-        return pd.read_csv(_table_path(self.folder, name))
+        return pd.read_csv(_table_path(self.folder, name), converters={"symbol": str})  # NA is a symbol too
 
     @cached_property
-    def _by_symbol(self) -> pd.DataFrame:
-        return self.table("symbol")
+    def _by_symbol(self) -> dict[str, list[Verdict]]:
+        rows = self.table("symbol")
+        own = rows[rows["forecaster"] == rows["forecaster"].iloc[0]].drop(columns=["forecaster"])
+        own = own.drop(columns=[c for c in own if c.startswith("p_")]).rename(columns=lambda c: _adjusted(str(c)))
+        keys = ["symbol", "horizon"]
+        crps = rows.pivot_table(index=keys, columns="forecaster", values="crps", sort=False).add_prefix("crps_")
+        scores = own.merge(crps.reset_index(), on=keys)
+        verdicts: dict[str, list[Verdict]] = {}
+        for symbol, verdict in zip(scores["symbol"], make_verdicts(scores), strict=True):
+            verdicts.setdefault(symbol, []).append(verdict)
+        return verdicts
 
     def verdicts(self, symbol: str | None = None) -> list[Verdict]:
         """Return the verdict at each horizon scored: pooled, or of one symbol.
@@ -87,11 +96,7 @@ class BacktestReport:
             return make_verdicts(self.scores)
         if symbol not in self.universe:
             raise DataError(f"{symbol} was not in backtest {self.backtest_id}; next: tickercast backtest {symbol}")
-        rows = self._by_symbol[self._by_symbol["symbol"] == symbol]
-        own = rows[rows["forecaster"] == rows["forecaster"].iloc[0]].drop(columns=["forecaster", "symbol"])
-        own = own.drop(columns=[c for c in own if c.startswith("p_")]).rename(columns=lambda c: _adjusted(str(c)))
-        crps = rows.pivot_table(index="horizon", columns="forecaster", values="crps", sort=False).add_prefix("crps_")
-        return make_verdicts(own.merge(crps.reset_index(), on="horizon"))
+        return self._by_symbol[symbol]
 
     def summary(self) -> str:
         """Return the pooled verdict at all horizons in one sentence, the same everywhere it is shown."""

@@ -19,7 +19,7 @@ from forecasting.events import no_events, split_factors
 from forecasting.ingestion.layouts import FilePrices, read_prices
 from forecasting.ingestion.provider import Failed, Fetched, FetchRequest, FetchResult, Provider
 from forecasting.ingestion.tabular import reading
-from forecasting.instruments import SYMBOL_RULE, Instrument, validate_symbol
+from forecasting.instruments import Instrument, is_symbol, validate_symbol
 from forecasting.sessions import calendar_of, calendar_sessions, time_zone_of
 
 PRICES = ("traded", "split", "total")
@@ -161,7 +161,7 @@ class FileProvider(Provider):
             )
         for file in files:
             name = _SUFFIX.sub("", file.name)
-            if not re.fullmatch(SYMBOL_RULE[1:-1], name):
+            if not is_symbol(name):
                 try:
                     inside = self._parse(file).symbols
                 except DataError as error:

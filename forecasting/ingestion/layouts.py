@@ -16,7 +16,7 @@ from forecasting.errors import BarsError
 from forecasting.events import EVENT_COLUMNS, EVENT_KINDS, no_events
 from forecasting.ingestion.cells import parse_dates, parse_numbers, parse_texts
 from forecasting.ingestion.tabular import open_table, reading, require_rows, shown
-from forecasting.instruments import SYMBOL_RULE
+from forecasting.instruments import is_symbol
 
 _ALIASES = {
     "date": "date session data datum fecha timestamp datetime day time index indexlevel0",
@@ -196,7 +196,7 @@ def _side_by_side(names: Sequence[str], date: int) -> tuple[dict[str, dict[str, 
         if position == date or _blank(name):
             continue
         symbol, field = _halves(name.strip())
-        if re.fullmatch(SYMBOL_RULE[1:-1], symbol) or field != "close":
+        if is_symbol(symbol) or field != "close":
             columns.setdefault(symbol, []).append((position, field))
         else:
             unread.append(name)
