@@ -108,7 +108,7 @@ def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Calla
 def offer_csv(label: str, table: pd.DataFrame, name: str) -> None:
     """Offer a table for download."""
     st.download_button(
-        label, table.to_csv(index=False), name, "text/csv", on_click="ignore", icon=":material/download:"
+        label, lambda: table.to_csv(index=False), name, "text/csv", on_click="ignore", icon=":material/download:"
     )
 
 

@@ -1,5 +1,6 @@
 """The dashboard's router and frame: `tickercast dashboard` runs this file."""
 
+import gc
 import logging
 
 import access
@@ -12,6 +13,13 @@ from forecasting import TickercastError
 
 PAGES = {"overview": "Overview", "forecast": "Forecast", "track_record": "Track record", "backtest": "Backtest"}
 PAGES |= {"prices": "Prices", "models": "Models"}
+
+
+@st.cache_resource(show_spinner=False)
+def settle(page: str) -> None:
+    """Set what a page has imported apart from what Streamlit searches for garbage, all of it, after every redraw."""
+    gc.collect()
+    gc.freeze()
 
 
 def show_visitor() -> None:
@@ -47,6 +55,7 @@ show_visitor()
 try:
     work.show()
     page.run()
+    settle(page.url_path)
     show_foot()
 except TickercastError as error:
     st.error(elements.plain(str(error)))

@@ -14,6 +14,11 @@ import streamlit as st
 
 from forecasting import Workspace, find_workspace
 
+LONGEST = 200
+"""Characters of a text that is typed in."""
+
+_BETWEEN = "."  # choices in a URL
+
 
 @dataclass(frozen=True)
 class Source:
@@ -66,11 +71,32 @@ def choose(
     return asked if asked in offered else default
 
 
+def choose_some(name: str, offered: Mapping[str, str], label: str) -> list[str]:
+    """Show pills of which any number may be chosen, those in the URL's parameter `name`, and return the choice."""
+    asked = [one for one in st.query_params.get(name, "").split(_BETWEEN) if one in offered]
+    st.session_state[name] = asked
+    st.pills(
+        label, list(offered), selection_mode="multi", format_func=offered.__getitem__, key=name,
+        on_change=_to_url, args=(name,),
+    )  # fmt: skip
+    return asked
+
+
+def type_in(name: str, label: str, placeholder: str) -> str:
+    """Show a field for text, which is the URL's parameter `name`, and return the text."""
+    asked = st.query_params.get(name, "")[:LONGEST]
+    st.session_state[name] = asked
+    st.text_input(label, placeholder=placeholder, max_chars=LONGEST, key=name, on_change=_to_url, args=(name,))
+    return asked
+
+
 def _to_url(name: str) -> None:
-    if st.session_state[name] is None:  # buttons can be released
+    chosen = st.session_state[name]
+    text = _BETWEEN.join(chosen) if isinstance(chosen, list) else chosen
+    if text:
+        st.query_params[name] = text
+    else:  # buttons can be released, text deleted
         st.query_params.pop(name, None)
-    else:
-        st.query_params[name] = st.session_state[name]
 
 
 def explain_empty(source: Source) -> None:

@@ -81,7 +81,7 @@ def manifest(source: Source, model_id: str) -> dict[str, Any] | None:
         return None  # what was issued is shown all the same
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # one object, which keeps the verdicts it has made
 def backtest_report(source: Source, model_id: str) -> BacktestReport | None:
     """Return the newest backtest of a model's recipe over its universe; none where the model is damaged."""
     model = manifest(source, model_id)

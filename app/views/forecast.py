@@ -243,7 +243,7 @@ def show_sessions(issued: IssuedForecast) -> None:
         ):
             st.download_button(
                 label,
-                csv_text(export(issued.rows)),
+                lambda export=export: csv_text(export(issued.rows)),  # written when it is asked for
                 f"{stem}{suffix}.csv",
                 "text/csv",
                 on_click="ignore",

@@ -315,7 +315,7 @@ def test_the_forecast_can_be_downloaded_wide_and_long(open_app, filled, monkeypa
     real = streamlit.download_button
 
     def record(label, data, name, *args, **kwargs):
-        offered[name] = data
+        offered[name] = data()
         return real(label, data, name, *args, **kwargs)
 
     monkeypatch.setattr(streamlit, "download_button", record)
