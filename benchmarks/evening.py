@@ -90,7 +90,12 @@ def run_evening(place: Path, what: str, symbols: int, sessions: int) -> dict[str
     """Run one of `_EVENINGS` and return the steps' counts and seconds."""
     days = days_of(sessions)
     day = days[_EVENINGS[what]]
-    market = Market(place / "bars.parquet", days[0] if what == "train" else day - pd.Timedelta(days=90))
+    return run_day(place, symbols, day, days[0] if what == "train" else day - pd.Timedelta(days=90))
+
+
+def run_day(place: Path, symbols: int, day: pd.Timestamp, since: pd.Timestamp) -> dict[str, Any]:
+    """Run the evening of a session, to which the market serves its bars from a session on."""
+    market = Market(place / "bars.parquet", since)
     now = session_close("XNYS", day) + pd.Timedelta(hours=2)
     report = retrain(
         Workspace(place / "workspace"),
