@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-_STYLES = (
+STYLES = (
     (BLUE, "circle"),
     (ORANGE, "square"),
     ("#009e73", "diamond"),
@@ -23,13 +23,18 @@ _STYLES = (
     ("#7b61c9", "cross"),
     (GREY, "triangle-down"),
 )
+"""Colour and marker of each series; both differ."""
+
+CHANCE = "rgba(128,128,128,0.20)"
+"""The fill of a band in which chance alone lies."""
+
 _WORSE_TO_BETTER = [[0.0, "#f2a773"], [0.5, "#f0efec"], [1.0, "#86b7ea"]]  # dark text reads on all of them
 _LEAST_SCALE = 0.01  # skill painted in full colour at least: smaller ones are noise
 _FEW = 10  # a group with fewer rows than the largest one over this does not set the scale
-_BAND = "rgba(128,128,128,0.20)"
 _NINE_OF_TEN = 1.645  # standard errors either side
 _MARGIN = 0.01  # probability drawn beyond the points, so that one alone has an axis, too
 _MOST_TICKS = 12
+_LUCK = 0.05  # p from which on a difference may be luck
 
 
 def skill_figure(skill: "pd.DataFrame", judge: str) -> "Figure":
@@ -45,7 +50,7 @@ def skill_figure(skill: "pd.DataFrame", judge: str) -> "Figure":
     figure = _by_horizon(horizons)
     step = 0.7 / max(len(names), 3)
     # the judge is drawn last, on top of the others
-    for i, name, (color, symbol) in reversed(list(zip(range(len(names)), names, cycle(_STYLES), strict=False))):
+    for i, name, (color, symbol) in reversed(list(zip(range(len(names)), names, cycle(STYLES), strict=False))):
         rows = skill[skill["baseline"] == name]
         marker = {"color": color, "symbol": symbol, "size": 11 if name == judge else 7}
         places = [horizons.index(h) + (i - (len(names) - 1) / 2) * step for h in rows["horizon"]]
@@ -65,7 +70,7 @@ def coverage_figure(coverage: "pd.DataFrame") -> "Figure":
     """
     horizons = _horizons(coverage)
     figure = _by_horizon(horizons)
-    for interval, (color, symbol) in zip(sorted(coverage["interval"].unique())[::-1], cycle(_STYLES), strict=False):
+    for interval, (color, symbol) in zip(sorted(coverage["interval"].unique())[::-1], cycle(STYLES), strict=False):
         rows = coverage[coverage["interval"] == interval]
         marker = {"color": color, "symbol": symbol, "size": 9}
         places = [horizons.index(h) for h in rows["horizon"]]
@@ -91,7 +96,7 @@ def pit_figure(pit: "pd.DataFrame") -> "Figure":
         width=0.86,
         marker={"color": BLUE},
         hovertext=[
-            f"from {_percent(low)} to {_percent(high)}<br>{int(rows):,} outcomes<br>{density:.2f} of what should be"
+            f"from {percent(low)} to {percent(high)}<br>{int(rows):,} outcomes<br>{density:.2f} of what should be"
             for low, high, rows, density in pit[["low", "high", "rows", "density"]].itertuples(index=False)
         ],
         hoverinfo="text",
@@ -102,7 +107,7 @@ def pit_figure(pit: "pd.DataFrame") -> "Figure":
     figure.update_xaxes(
         title_text="Quantile of the forecast",
         tickvals=list(edges),
-        ticktext=[_percent(pit["low"].iloc[i]) for i in edges],
+        ticktext=[percent(pit["low"].iloc[i]) for i in edges],
         tickangle=-60,
         range=[0, len(pit)],
         showgrid=False,
@@ -132,7 +137,7 @@ def rises_figure(rises: "pd.DataFrame") -> "Figure":
         name="calibrated",
         hoverinfo="skip",
     )
-    for horizon, (color, symbol) in zip(_horizons(rises), cycle(_STYLES), strict=False):
+    for horizon, (color, symbol) in zip(_horizons(rises), cycle(STYLES), strict=False):
         rows = rises[rises["horizon"] == horizon]
         figure.add_scatter(
             x=rows["forecast"].tolist(),
@@ -140,9 +145,9 @@ def rises_figure(rises: "pd.DataFrame") -> "Figure":
             mode="lines+markers",
             line={"color": color, "width": 1.4},
             marker={"color": color, "symbol": symbol, "size": 9},
-            name=_ahead(horizon),
+            name=ahead(horizon),
             hovertext=[
-                f"<b>{_ahead(horizon)}</b><br>said {said:.1%}, rose {rose:.1%}<br>{int(count):,} outcomes"
+                f"<b>{ahead(horizon)}</b><br>said {said:.1%}, rose {rose:.1%}<br>{int(count):,} outcomes"
                 for said, rose, count in rows[["forecast", "rose", "rows"]].itertuples(index=False)
             ],
             hoverinfo="text",
@@ -172,14 +177,14 @@ def breaches_figure(breaches: "pd.DataFrame") -> "Figure":
         x=[*days, *reversed(days)],
         y=[*reach, *(-r for r in reversed(reach))],
         fill="toself",
-        fillcolor=_BAND,
+        fillcolor=CHANCE,
         mode="none",
         name="chance",
         hoverinfo="skip",
     )
     for column, quantile, color, dash in (("below", level, ORANGE, "solid"), ("above", 1 - level, BLUE, "dot")):
         excess = (breaches[column] / breaches["rows"] - level).cumsum()
-        name = f"{column} the {_percent(quantile)} quantile"
+        name = f"{column} the {percent(quantile)} quantile"
         figure.add_scatter(
             x=days,
             y=excess.tolist(),
@@ -201,11 +206,12 @@ def breaches_figure(breaches: "pd.DataFrame") -> "Figure":
 def skill_grid_figure(skill: "pd.DataFrame") -> "Figure":
     """Draw skill as a grid of groups by horizons, in every cell the number and the rows it rests on.
 
-    Blue is better, orange worse.
+    Blue is better, orange worse. A star follows the number where p < 0.05.
 
     Parameters
     ----------
-    skill : `group` (its name), `horizon`, `skill`, `rows` it rests on; the groups stand in the order they come in
+    skill : `group` (its name), `horizon`, `skill`, `rows` it rests on, its interval `low` to `high` and `p`, NaN where
+        there is none; the groups stand in the order they come in
     """
     import pandas as pd
     import plotly.graph_objects as go
@@ -214,14 +220,18 @@ def skill_grid_figure(skill: "pd.DataFrame") -> "Figure":
     groups = [str(group) for group in skill["group"].unique()]
     found = skill.set_index(["group", "horizon"])
     order = pd.MultiIndex.from_product([skill["group"].unique(), horizons])
-    values, rows = (found[c].reindex(order).to_numpy().reshape(len(groups), -1) for c in ("skill", "rows"))
+    names = ("skill", "rows", "low", "high", "p")
+    cells = [
+        list(zip(*line, strict=True))
+        for line in zip(*(found[c].reindex(order).to_numpy().reshape(len(groups), -1) for c in names), strict=True)
+    ]
     well_founded = skill["rows"] * _FEW >= skill["rows"].max()
     scale = max(_LEAST_SCALE, float(skill.loc[well_founded, "skill"].abs().max()))
     figure = go.Figure(layout=plain_layout(110 + 52 * len(groups)))
     figure.add_heatmap(
         x=list(range(len(horizons))),
         y=list(range(len(groups))),
-        z=values.tolist(),
+        z=[[skill for skill, *_ in line] for line in cells],
         zmin=-scale,
         zmax=scale,
         colorscale=_WORSE_TO_BETTER,
@@ -229,14 +239,19 @@ def skill_grid_figure(skill: "pd.DataFrame") -> "Figure":
         xgap=3,
         ygap=3,
         text=[
-            [f"<b>{v:+.1%}</b><br>{n:,.0f}" if v == v else "" for v, n in zip(*line, strict=True)]
-            for line in zip(values, rows, strict=True)
+            [f"<b>{v:+.1%}{'*' if p < _LUCK else ''}</b><br>{n:,.0f}" if v == v else "" for v, n, _, _, p in line]
+            for line in cells
         ],
         texttemplate="%{text}",
         textfont={"color": "#1b1b1b", "size": 11},
         hovertext=[
-            [f"{_ahead(h)}<br>skill {v:+.1%}<br>{n:,.0f} rows" for h, v, n in zip(horizons, *line, strict=True)]
-            for line in zip(values, rows, strict=True)
+            [
+                f"{ahead(h)}<br>skill {v:+.1%}"
+                + (f"<br>90% interval {low:+.1%} to {high:+.1%}<br>p {p:.2g}" if p == p else "")
+                + f"<br>{n:,.0f} rows"
+                for h, (v, n, low, high, p) in zip(horizons, line, strict=True)
+            ]
+            for line in cells
         ],
         hoverongaps=False,
         hoverinfo="text",
@@ -289,7 +304,7 @@ def _add_measured(
     texts = []
     for horizon, value, low, high in rows[["horizon", column, "low", "high"]].itertuples(index=False):
         interval = f"<br>90% interval {low:{digits}} to {high:{digits}}" if low == low else ""
-        texts.append(f"<b>{shown}</b><br>{_ahead(horizon)}<br>{column} {value:{digits}}{interval}")
+        texts.append(f"<b>{shown}</b><br>{ahead(horizon)}<br>{column} {value:{digits}}{interval}")
     figure.add_scatter(
         x=list(places),
         y=rows[column].tolist(),
@@ -314,9 +329,11 @@ def _horizons(table: "pd.DataFrame") -> list[int]:
     return sorted(int(h) for h in table["horizon"].unique())
 
 
-def _ahead(horizon: int) -> str:
+def ahead(horizon: int) -> str:
+    """Return a horizon in words."""
     return f"{horizon} {'session' if horizon == 1 else 'sessions'} ahead"
 
 
-def _percent(level: float) -> str:
+def percent(level: float) -> str:
+    """Return a quantile level in percent, with as many digits as it has."""
     return f"{level * 100:.4g}%"

@@ -14,7 +14,8 @@ from forecasting.config import BacktestConfig, Progress, Recipe
 from forecasting.errors import DataError, FetchError
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.plan import make_plan
-from forecasting.evaluation.report import BacktestReport, first_difference, load_report, save_backtest
+from forecasting.evaluation.repetition import first_difference
+from forecasting.evaluation.report import BacktestReport, load_report, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
 from forecasting.evaluation.workers import Workers, workers_for
 from forecasting.exports.files import export_forecasts

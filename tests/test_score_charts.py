@@ -123,24 +123,32 @@ def test_breaches_add_up_less_those_expected_each_date_once():
 
 def test_the_grid_has_the_number_and_its_rows_in_every_cell_that_has_any():
     table = pd.DataFrame(
-        [("2017", 1, 0.02, 500), ("2017", 5, -0.01, 1496), ("2018", 1, 0.0, 400)],
-        columns=["group", "horizon", "skill", "rows"],
+        [
+            ("2017", 1, 0.02, 500, 0.01, 0.03, 0.049),
+            ("2017", 5, -0.01, 1496, -0.03, 0.01, 0.2),
+            ("2018", 1, 0.0, 400, NAN, NAN, NAN),
+        ],
+        columns=["group", "horizon", "skill", "rows", "low", "high", "p"],
     )
     cells = skill_grid_figure(table).data[0]
-    assert list(cells.text[0]) == ["<b>+2.0%</b><br>500", "<b>-1.0%</b><br>1,496"]
+    assert list(cells.text[0]) == ["<b>+2.0%*</b><br>500", "<b>-1.0%</b><br>1,496"]
     assert list(cells.text[1]) == ["<b>+0.0%</b><br>400", ""]
     assert (cells.zmin, cells.zmax) == (-0.02, 0.02)
+    interval = "<br>90% interval -3.0% to +1.0%<br>p 0.2"
+    assert cells.hovertext[0][1] == f"5 sessions ahead<br>skill -1.0%{interval}<br>1,496 rows"
+    assert cells.hovertext[1][0] == "1 session ahead<br>skill +0.0%<br>400 rows"
 
 
 def test_a_group_of_a_few_rows_does_not_set_the_colours():
     table = pd.DataFrame({"group": ["2017", "2018"], "horizon": 1, "skill": [0.5, 0.03], "rows": [4, 500]})
+    table = table.assign(low=NAN, high=NAN, p=NAN)
     assert skill_grid_figure(table).data[0].zmax == 0.03
     assert skill_grid_figure(table.assign(skill=NAN)).data[0].zmax == 0.01
 
 
 @pytest.mark.parametrize("draw", [lambda t: skill_figure(t, HOSTILE), lambda t: skill_grid_figure(t)])
 def test_names_are_text_and_never_tags(draw):
-    table = skill_table(HOSTILE).assign(group=HOSTILE, rows=10)
+    table = skill_table(HOSTILE).assign(group=HOSTILE, rows=10, p=0.5)
     drawn = str(draw(table).to_dict())
     assert "&lt;/script" in drawn
     assert "<script" not in drawn

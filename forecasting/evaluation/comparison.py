@@ -11,12 +11,14 @@ from forecasting.errors import TooFewBars
 from forecasting.evaluation.alarms import Alarm, find_alarms
 from forecasting.evaluation.breakdown import levels_of, mean_scores, require_same_rows, score_rows, side_by_side
 from forecasting.evaluation.direction import calibration_of_rises, judge_directions, pooled_directions
+from forecasting.evaluation.extremes import find_extremes
 from forecasting.evaluation.scores import COVERAGES, pit_histogram
 from forecasting.evaluation.significance import (
     adjust_p_values,
     diebold_mariano,
     mean_and_reach,
     model_confidence_set,
+    sessions_needed,
     skill_interval,
 )
 from forecasting.evaluation.value_at_risk import OUTER_TAILS, tail_shares, value_at_risk
@@ -47,8 +49,10 @@ class Comparison:
         `coverage_50` .. of the one under test, as far as its levels hold these intervals.
     tables
         By name. `horizon`, `symbol`, `year` and `tercile`: all scores of all forecasters, as `break_down`
-        returns them, each by horizon; in `symbol` also `p_NAME` of the one under test against each other, and
-        `q_NAME`, the same after `adjust_p_values` over the symbols. Of the one under test alone: `pit`, `tails`,
+        returns them, each by horizon; in all but the first also `p_NAME` of the one under test against each other, in
+        `symbol` with `q_NAME`, the same after `adjust_p_values` over the symbols, in `year` and `tercile` with the
+        90% interval of the skill, `low_NAME` to `high_NAME`, both of them NaN where there are fewer origin dates than
+        `sessions_needed`. Of the one under test alone: `pit`, `tails`,
         `value_at_risk`, `directions` (by symbol), `direction` (pooled), `rises` (P(up) against what happened);
         `coverage`, the share of outcomes `covered` by each `interval` and the 90% interval of that share, `low` to
         `high`, by `long_run_mean`; `breaches`, at the shortest horizon and by origin date, how many of `rows` lay
@@ -94,9 +98,10 @@ def score_backtest(backtest: Backtest, horizons: Sequence[int] | None = None) ->
         for group, by in _GROUPS.items():
             means[group][name] = mean_scores(rows, *by)
     tables = {group: side_by_side(means[group], *by) for group, by in _GROUPS.items()}
-    tables["symbol"] = tables["symbol"].merge(
-        _significance_by_symbol(own, losses), on=["symbol", "horizon", "forecaster"], how="left"
-    )
+    found = {"symbol": _significance_by_symbol(own, losses)}
+    found |= {group: _significance_by(group, own, losses) for group in ("year", "tercile")}
+    for group, table in found.items():
+        tables[group] = tables[group].merge(table, on=[group, "horizon", "forecaster"], how="left")
     tables |= _of_one(own, reached)
     if len(names) > 1:
         tables["weeks"] = _weeks(own, losses, min(reached, key=lambda h: abs(h - _WEEK)))
@@ -137,6 +142,29 @@ def _significance_by_symbol(own: pd.DataFrame, losses: pd.DataFrame) -> pd.DataF
             lambda p: list(adjust_p_values(dict(zip(table["symbol"][p.index], p, strict=True))).values())
         )
     return table
+
+
+def _significance_by(group: str, own: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
+    """Return the interval and p-value of the skill of the one under test, a row per group and horizon.
+
+    Each origin date counts once within a group. Those of a tercile are not neighbours; scores of dates further apart
+    than the horizon do not overlap, so that what is allowed for is at least what there is.
+    """
+    first, *others = losses
+    daily = losses.groupby([own[group], own["horizon"], own["origin"]], observed=True).mean()
+    rows = []
+    for key, days in daily.groupby(level=[0, 1], observed=True):
+        horizon = int(key[1])
+        if len(days) < sessions_needed(horizon):
+            continue
+        row = {group: key[0], "horizon": horizon, "forecaster": first}
+        for name in others:
+            scores, baseline = days[first].to_numpy(), days[name].to_numpy()
+            row[f"low_{name}"], row[f"high_{name}"] = skill_interval(scores, baseline, horizon)
+            row[f"p_{name}"] = diebold_mariano(baseline - scores, horizon)[1]
+        rows.append(row)
+    names = [f"{kind}_{name}" for name in others for kind in ("low", "high", "p")]
+    return pd.DataFrame(rows, columns=[group, "horizon", "forecaster", *names])
 
 
 def _of_one(rows: pd.DataFrame, horizons: Sequence[int]) -> dict[str, pd.DataFrame]:
@@ -197,28 +225,17 @@ def _breaches(ahead: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
 
 
 def _weeks(own: pd.DataFrame, losses: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Return the `_WEEKS` best and as many worst weeks, those of a kind at least two horizons of days apart."""
+    """Return the `_WEEKS` best and as many worst weeks."""
     first = losses.columns[0]
     at = np.flatnonzero((own["horizon"] == horizon).to_numpy())
     crps = {name: losses[name].to_numpy()[at] for name in losses}
     reference = reference_of({name: float(loss.mean()) for name, loss in crps.items() if name != first})
     origins = own["origin"].to_numpy()[at]
-    order = np.argsort(crps[first] - crps[reference], kind="stable")
-    apart = np.timedelta64(2 * horizon, "D")
-    chosen: list[int] = []
-    kinds: list[str] = []
-    for kind, ranked in (("best", order), ("worst", order[::-1])):
-        of_kind: list[int] = []
-        for i in ranked:
-            if len(of_kind) == _WEEKS:
-                break
-            if i not in chosen and all(abs(origins[i] - origins[j]) >= apart for j in of_kind):
-                of_kind.append(int(i))
-        chosen += of_kind
-        kinds += [kind] * len(of_kind)
+    best, worst = find_extremes(crps[first] - crps[reference], origins, horizon, _WEEKS)
+    chosen = [*best, *worst]
     return pd.DataFrame(
         {
-            "week": kinds,
+            "week": ["best"] * len(best) + ["worst"] * len(worst),
             "symbol": own["symbol"].iloc[at[chosen]].astype(str).to_numpy(),
             "origin": origins[chosen],
             "horizon": horizon,

@@ -1,4 +1,4 @@
-"""A finished backtest in its folder: written, read back, found again, and held against a repetition."""
+"""A finished backtest in its folder: written, read back, and found again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,24 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forecasting.config import Recipe, config_from_json
 from forecasting.errors import DataError, UsageError
 from forecasting.evaluation.alarms import LEAKS
 from forecasting.evaluation.comparison import Comparison
+from forecasting.evaluation.exhibits import Exhibit, make_exhibits
+from forecasting.evaluation.findings import Findings
 from forecasting.evaluation.html.page import make_page
 from forecasting.evaluation.plan import BacktestPlan
 from forecasting.evaluation.verdicts import Verdict, judge_in_words, make_verdicts, sum_up
 from forecasting.evaluation.walkforward import Backtest
 from forecasting.workspace import write_atomic, write_json, writing
 
-_MANIFEST, _PAGE, _FORECASTS, _SCORES = "backtest.json", "report.html", "forecasts.parquet", "scores.csv"
+FORECASTS, SCORES = "forecasts.parquet", "scores.csv"
+"""Files of a backtest's folder."""
+
+_MANIFEST, _PAGE, _TABLES = "backtest.json", "report.html", "tables"
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,33 @@ class BacktestReport:
         """The report for people: one HTML file that needs nothing else."""
         return self.folder / _PAGE
 
+    @cached_property
+    def table_paths(self) -> dict[str, Path]:
+        """The CSV file of each of `Comparison.tables`, by name."""
+        return {path.stem: path for path in sorted((self.folder / _TABLES).glob("*.csv"))}
+
     def table(self, name: str) -> pd.DataFrame:
-        """Return one of `Comparison.tables` by name."""
-        return pd.read_csv(_table_path(self.folder, name), converters={"symbol": str})  # NA is a symbol too
+        """Return one of `Comparison.tables` by name.
+
+        Raises
+        ------
+        DataError
+            There is none, or it cannot be read.
+        """
+        try:
+            table = pd.read_csv(_table_path(self.folder, name), converters={"symbol": str})  # NA is a symbol
+        except (OSError, ValueError) as error:
+            raise _not_whole(self.folder, error) from error
+        return table.assign(origin=pd.to_datetime(table["origin"])) if "origin" in table else table
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What it found."""
+        return Findings(self.scores, {name: self.table(name) for name in self.table_paths})
+
+    def exhibits(self) -> list[Exhibit]:
+        """Return the figures of `page`, but for fans."""
+        return make_exhibits(self.findings)
 
     @cached_property
     def _by_symbol(self) -> dict[str, list[Verdict]]:
@@ -151,11 +179,11 @@ def save_backtest(
         "alarms": [alarm.sentence for alarm in comparison.alarms],
         "suspected_leak": any(alarm.kind in LEAKS for alarm in comparison.alarms),
     }
-    with writing(folder / _FORECASTS) as handle:
+    with writing(folder / FORECASTS) as handle:
         _write_forecasts(backtest, handle)
     for name, table in comparison.tables.items():
         write_atomic(_table_path(folder, name), table.to_csv(index=False))
-    write_atomic(folder / _SCORES, comparison.scores.to_csv(index=False))
+    write_atomic(folder / SCORES, comparison.scores.to_csv(index=False))
     report = _build(folder, content, comparison.scores)
     write_atomic(report.page, make_page(backtest, comparison, plan, report.summary(), data_as_of))
     write_json(folder / _MANIFEST, content)  # last: a folder without it was never published
@@ -163,7 +191,7 @@ def save_backtest(
 
 
 def _table_path(folder: Path, name: str) -> Path:
-    return folder / "tables" / f"{name}.csv"
+    return folder / _TABLES / f"{name}.csv"
 
 
 def _build(folder: Path, content: Mapping[str, Any], scores: pd.DataFrame) -> BacktestReport:
@@ -186,14 +214,14 @@ def _build(folder: Path, content: Mapping[str, Any], scores: pd.DataFrame) -> Ba
 def _write_forecasts(backtest: Backtest, handle: BinaryIO) -> None:
     """Write Parquet, one forecaster after the other: all of them at once would take twice their memory."""
     first, *others = backtest.forecasts
-    table = _forecast_table(backtest, first)
+    table = forecast_table(backtest, first)
     with pq.ParquetWriter(handle, table.schema, compression="zstd") as writer:
         writer.write_table(table)
         for name in others:
-            writer.write_table(_forecast_table(backtest, name))
+            writer.write_table(forecast_table(backtest, name))
 
 
-def _forecast_table(backtest: Backtest, name: str) -> pa.Table:
+def forecast_table(backtest: Backtest, name: str) -> pa.Table:
     """Return a forecaster's rows, one per symbol, origin and horizon: outcome and quantiles, log returns."""
     tables = []
     for symbol, rolling in backtest.forecasts[name].items():
@@ -223,9 +251,13 @@ def load_report(folder: Path) -> BacktestReport:
     """
     try:
         content = json.loads((folder / _MANIFEST).read_text())
-        return _build(folder, content, pd.read_csv(folder / _SCORES))
+        return _build(folder, content, pd.read_csv(folder / SCORES))
     except (OSError, ValueError, TypeError, KeyError, UsageError) as error:
-        raise DataError(f"backtest {folder.name} is not whole ({error!r}); next: tickercast backtest") from error
+        raise _not_whole(folder, error) from error
+
+
+def _not_whole(folder: Path, error: Exception) -> DataError:
+    return DataError(f"backtest {folder.name} is not whole ({error!r}); next: tickercast backtest")
 
 
 def list_backtests(backtests: Path) -> dict[str, Path]:
@@ -258,6 +290,17 @@ def _written_at(folder: Path) -> float:
     return (folder / _MANIFEST).stat().st_mtime
 
 
+def read_backtests(backtests: Path) -> tuple[list[BacktestReport], dict[str, str]]:
+    """Return the finished backtests, the one that was written last first, and by ID what is wrong with damaged ones."""
+    reports, damaged = [], {}
+    for backtest_id, folder in sorted(list_backtests(backtests).items(), key=lambda x: _written_at(x[1]), reverse=True):
+        try:
+            reports.append(load_report(folder))
+        except DataError as error:
+            damaged[backtest_id] = str(error)
+    return reports, damaged
+
+
 def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, Any]) -> BacktestReport | None:
     """Return the newest backtest of a recipe on exactly these symbols, if there is one.
 
@@ -272,46 +315,3 @@ def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, A
             if set(report.plan.universe) == set(universe) and report.plan.recipe == wanted:
                 return report
     return None
-
-
-def first_difference(report: BacktestReport, backtest: Backtest, comparison: Comparison) -> str | None:
-    """Return where a repetition first differs from what was written, to the last bit; None where it does not.
-
-    Raises
-    ------
-    DataError
-        The forecasts cannot be read.
-    """
-    path = report.folder / _FORECASTS
-    try:
-        names = pc.unique(pq.read_table(path, columns=["forecaster"])["forecaster"]).to_pylist()
-        if names != list(backtest.forecasts):
-            return f"forecasts of {', '.join(names)} were written, those of {', '.join(backtest.forecasts)} are found"
-        for name in names:
-            written = pq.read_table(path, filters=[("forecaster", "=", name)])
-            if difference := _difference(written, _forecast_table(backtest, name)):
-                return difference
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"backtest {report.backtest_id} is not whole ({error!r}); next: tickercast backtest") from error
-    if comparison.scores.to_csv(index=False) != (report.folder / _SCORES).read_text():
-        return f"{_SCORES}, of the same forecasts"
-    return None
-
-
-def _difference(written: pa.Table, found: pa.Table) -> str | None:
-    """Return where a forecaster's rows first differ from those that were written."""
-    keys = ["forecaster", "symbol", "origin", "horizon"]
-    if written.num_rows != found.num_rows:
-        return f"{written.num_rows} forecasts of {found['forecaster'][0]} were written, {found.num_rows} are found"
-    for column in (*keys, "outcome"):
-        if not written[column].cast(pa.string()).equals(found[column].cast(pa.string())):
-            return f"the column {column} of {_FORECASTS}"
-    before, after = (table["values"].combine_chunks().flatten().to_numpy() for table in (written, found))
-    if not (apart := np.flatnonzero(before != after)).size:
-        return None
-    at = int(apart[0])
-    row = found.slice(at * found.num_rows // len(after), 1).select(keys).to_pylist()[0]
-    return (
-        f"the forecast of {row['forecaster']} for {row['symbol']} from {row['origin']}, {row['horizon']} ahead: "
-        f"{before[at]:.9g} was written, {after[at]:.9g} is found"
-    )

@@ -17,6 +17,8 @@ from scipy.fft import dct
 
 from forecasting.errors import DataError
 
+_FEWEST = 20
+
 
 def pool_by_date(scores: pd.Series) -> pd.Series:
     """Return the mean over the symbols of each origin date, ascending.
@@ -132,6 +134,15 @@ def diebold_mariano(differences: np.ndarray, horizon: int) -> tuple[float, float
         return 0.0, 1.0
     statistic = mean / standard_error
     return statistic, float(2 * stats.t.sf(abs(statistic), freedom))
+
+
+def sessions_needed(horizon: int) -> int:
+    """Return how many origin dates an interval or a p-value takes: with fewer, none is given.
+
+    >>> sessions_needed(1), sessions_needed(20)
+    (20, 80)
+    """
+    return max(_FEWEST, 4 * horizon)
 
 
 def adjust_p_values(p_values: Mapping[str, float]) -> dict[str, float]:

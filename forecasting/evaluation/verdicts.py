@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from forecasting.errors import DataError
+
 SIGNIFICANT = 0.05
 JUDGE = "random_walk_ewma"
 """The baseline a verdict is against, as it is or calibrated as the network is, whichever scored better."""
@@ -21,13 +23,18 @@ _IN_WORDS = {
 }
 
 
+def plain_name(name: str) -> str:
+    """Return the name of a baseline as it is, of it or of its calibrated form."""
+    return name.removesuffix(_CALIBRATED)
+
+
 def in_words(name: str) -> str:
     """Return what a baseline is called in a sentence; a user's own by its name.
 
     >>> in_words("har_calibrated")
     'a HAR volatility scale with fixed quantiles, calibrated'
     """
-    plain = name.removesuffix(_CALIBRATED)
+    plain = plain_name(name)
     return _IN_WORDS.get(plain, plain) + (", calibrated" if plain != name else "")
 
 
@@ -38,7 +45,7 @@ def reference_of(crps: Mapping[str, float]) -> str:
     ----------
     crps : by baseline; where none of them is a form of the judge, the first one is the reference
     """
-    forms = [name for name in crps if name.removesuffix(_CALIBRATED) == JUDGE]
+    forms = [name for name in crps if plain_name(name) == JUDGE]
     return min(forms, key=crps.__getitem__) if forms else next(iter(crps))
 
 
@@ -96,8 +103,15 @@ def make_verdicts(scores: pd.DataFrame) -> list[Verdict]:
     Parameters
     ----------
     scores : a row per horizon, with `crps_NAME`, `skill_NAME` and `p_NAME` of each baseline, as in `Comparison.scores`
+
+    Raises
+    ------
+    DataError
+        There is no baseline.
     """
     baselines = [c.removeprefix("skill_") for c in scores.columns if c.startswith("skill_")]
+    if not baselines:
+        raise DataError("scores without a baseline: there is nothing to judge against; next: tickercast backtest")
     verdicts = []
     for row in scores.to_dict("records"):
         crps = {name: row[f"crps_{name}"] for name in baselines}
@@ -147,7 +161,7 @@ def make_headline(scores: pd.DataFrame) -> pd.DataFrame:
 
 def judge_in_words(verdicts: Sequence[Verdict]) -> str:
     """Return what verdicts are against, whether or not it is calibrated."""
-    return in_words(verdicts[0].judge.removesuffix(_CALIBRATED))
+    return in_words(plain_name(verdicts[0].judge))
 
 
 def sum_up(verdicts: Sequence[Verdict]) -> str:

@@ -8,7 +8,7 @@ from forecasting.config import BacktestConfig
 from forecasting.evaluation.baselines import RandomWalk
 from forecasting.evaluation.breakdown import score_rows
 from forecasting.evaluation.comparison import score_backtest
-from forecasting.evaluation.significance import long_run_mean
+from forecasting.evaluation.significance import diebold_mariano, long_run_mean, skill_interval
 from forecasting.evaluation.verdicts import reference_of
 from forecasting.evaluation.walkforward import walk_forward
 
@@ -92,3 +92,21 @@ def test_without_another_forecaster_there_are_no_weeks(backtest):
     alone = {"random_walk": backtest.forecasts["random_walk"]}
     backtest = type(backtest)(backtest.folds, alone, backtest.outcomes, backtest.series)
     assert "weeks" not in score_backtest(backtest).tables
+
+
+def test_years_and_terciles_have_an_interval_and_a_p_value_each_date_counting_once(rows_of, tables):
+    own, other = (rows_of[name] for name in ("random_walk", "random_walk_ewma"))
+    for group in ("year", "tercile"):
+        table = tables[group].set_index([group, "horizon", "forecaster"])
+        for key, rows in own[own["horizon"].isin(table.index.unique("horizon"))].groupby([group, "horizon"]):
+            row = table.loc[(*key, "random_walk")]
+            scores, baseline = (
+                frame.loc[rows.index].groupby("origin")["crps"].mean().to_numpy() for frame in (own, other)
+            )
+            if len(scores) < max(20, 4 * key[1]):
+                assert row[["low_random_walk_ewma", "p_random_walk_ewma"]].isna().all()
+                continue
+            interval = skill_interval(scores, baseline, key[1])
+            np.testing.assert_allclose(row[["low_random_walk_ewma", "high_random_walk_ewma"]].astype(float), interval)
+            assert row["p_random_walk_ewma"] == pytest.approx(diebold_mariano(baseline - scores, key[1])[1])
+        assert table["p_random_walk_ewma"].notna().any()

@@ -12,8 +12,11 @@ from forecasting.config import BacktestConfig, CalibrationConfig, Recipe, config
 from forecasting.errors import DataError
 from forecasting.evaluation.baselines import RandomWalk, make_baselines
 from forecasting.evaluation.comparison import score_backtest
+from forecasting.evaluation.exhibits import make_exhibits
+from forecasting.evaluation.findings import Findings
 from forecasting.evaluation.plan import make_plan
-from forecasting.evaluation.report import find_report, first_difference, list_backtests, load_report, save_backtest
+from forecasting.evaluation.repetition import first_difference
+from forecasting.evaluation.report import find_report, list_backtests, load_report, read_backtests, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
 
 CONFIG = BacktestConfig(test_sessions=12, refit_every=8)
@@ -168,3 +171,35 @@ def test_a_suspected_leak_is_never_told_as_a_success(made, tmp_path):
     assert report.suspected_leak
     assert report.summary().startswith("Suspected leak, not a success. ")
     assert any("RMSE" in alarm for alarm in load_report(report.folder).alarms)
+
+
+def test_a_saved_backtest_shows_the_figures_of_its_page(made, saved):
+    exhibits = saved.exhibits()
+    assert [e.name for e in exhibits] == ["skill", "coverage", "pit", "rises", "breaches", "years", "terciles"]
+    direct = make_exhibits(Findings(made[1].scores, made[1].tables))
+    for read, computed in zip(exhibits, direct, strict=True):
+        assert read.words == computed.words
+        for one, other in zip(read.panels, computed.panels, strict=True):
+            assert one.figure.to_json() == other.figure.to_json()
+    page = saved.page.read_text()
+    assert all(f'id="{e.name}"' in page for e in exhibits)
+    assert set(saved.table_paths) == set(made[1].tables)
+
+
+def test_backtests_are_read_newest_first_and_damaged_ones_are_named(tmp_path):
+    older = save_backtest(*make_backtest(("AAA",)), tmp_path)
+    newer = save_backtest(*make_backtest(("AAA",), seed=5), tmp_path)
+    for age, report in ((60, older), (0, newer)):
+        path = report.folder / "backtest.json"
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    reports, damaged = read_backtests(tmp_path)
+    assert [report.backtest_id for report in reports] == [newer.backtest_id, older.backtest_id]
+    assert damaged == {}
+    (newer.folder / "scores.csv").write_text("horizon\n1\n")
+    reports, damaged = read_backtests(tmp_path)
+    assert [report.backtest_id for report in reports] == [older.backtest_id]
+    assert "without a baseline" in damaged[newer.backtest_id]
+    (older.folder / "tables" / "pit.csv").write_text("")
+    with pytest.raises(DataError, match="not whole"):
+        reports[0].exhibits()
+    assert read_backtests(tmp_path / "none") == ([], {})

@@ -41,7 +41,8 @@ TAILS = (
 )
 YEARS = (
     "Skill against REFERENCE by calendar year of the origin, in percent, and below it the number of rows it rests on. "
-    "Blue is better, orange worse.",
+    "Blue is better, orange worse; a star marks p < 0.05. A group of fewer than 20 origin dates, or four times as many "
+    "as sessions ahead, has no p.",
     "An advantage that holds in most years is worth more than one made in a single year.",
 )
 TERCILES = (

@@ -8,11 +8,12 @@ from typing import Any
 import pandas as pd
 
 from forecasting.config import Recipe
-from forecasting.evaluation.alarms import LEAKS
+from forecasting.evaluation.alarms import LEAKS, Alarm
 from forecasting.evaluation.comparison import Comparison
+from forecasting.evaluation.findings import Findings
 from forecasting.evaluation.html import captions
 from forecasting.evaluation.html.markup import Markup, element, make_document, make_table
-from forecasting.evaluation.html.sections import BASIS_POINTS, UNKNOWN, Findings, Section, make_sections
+from forecasting.evaluation.html.sections import BASIS_POINTS, UNKNOWN, Section, make_sections
 from forecasting.evaluation.plan import BacktestPlan
 from forecasting.evaluation.scores import COVERAGES
 from forecasting.evaluation.verdicts import Verdict, in_words
@@ -37,12 +38,12 @@ def make_page(
     summary : the verdict in words
     data_as_of : UTC instant as of which the store was read; None where the prices came from no store
     """
-    findings = Findings(backtest, comparison)
-    sections = [_headline(findings), *make_sections(findings), *_appendix(backtest, plan)]
+    findings = Findings(comparison.scores, comparison.tables)
+    sections = [_headline(findings, _leaks(comparison)), *make_sections(findings, backtest), *_appendix(backtest, plan)]
     links = (element("a", section.heading, href=f"#{section.name}") for section in sections)
     body = [
-        _head(findings, plan, data_as_of),
-        *_verdict(findings, summary),
+        _head(findings, backtest, plan, data_as_of),
+        *_verdict(comparison.alarms, summary),
         element("nav", *links),
         *(element("section", section.body, id=section.name) for section in sections),
     ]
@@ -50,8 +51,7 @@ def make_page(
     return make_document(f"Suspected leak: {title}" if _leaks(comparison) else title, body)
 
 
-def _head(findings: Findings, plan: BacktestPlan, data_as_of: pd.Timestamp | None) -> Markup:
-    backtest = findings.backtest
+def _head(findings: Findings, backtest: Backtest, plan: BacktestPlan, data_as_of: pd.Timestamp | None) -> Markup:
     as_of = "prices handed in" if data_as_of is None else f"{data_as_of:%Y-%m-%d %H:%M} UTC"
     recipe = _in_short(plan.recipe) if findings.name == "network" else findings.name
     facts = {
@@ -70,9 +70,8 @@ def _head(findings: Findings, plan: BacktestPlan, data_as_of: pd.Timestamp | Non
     )
 
 
-def _verdict(findings: Findings, summary: str) -> Iterator[Markup]:
+def _verdict(alarms: Sequence[Alarm], summary: str) -> Iterator[Markup]:
     """Yield the alarms, suspected leaks first, and the verdict."""
-    alarms = findings.comparison.alarms
     leaks = [alarm.sentence for alarm in alarms if alarm.kind in LEAKS]
     others = [alarm.sentence for alarm in alarms if alarm.kind not in LEAKS]
     if leaks:
@@ -90,8 +89,8 @@ def _alarm(heading: str, sentences: Sequence[str]) -> Markup:
     return element("div", element("h2", heading), first, *more, class_="alarm", role="note")
 
 
-def _headline(findings: Findings) -> Section:
-    scores = findings.comparison.scores
+def _headline(findings: Findings, leak: bool) -> Section:
+    scores = findings.scores
     coverages = [c for c in COVERAGES if f"coverage_{c * 100:.0f}" in scores]
     groups = [("", 1), ("CRPS, basis points", 1), ("Coverage", len(coverages)), ("", 1)]
     head = ["Sessions ahead", findings.name, *(f"{c:.0%}" for c in coverages), "Rows"]
@@ -109,14 +108,14 @@ def _headline(findings: Findings) -> Section:
                 "calibrated by its own past errors as the network is (marked cal.)."
             )
         )
-    rows = [_headline_row(findings, row, coverages) for row in scores.to_dict("records")]
+    rows = [_headline_row(findings, row, coverages, leak) for row in scores.to_dict("records")]
     left = [6, 7] if findings.baselines else []
     table = make_table(head, rows, [group for group in groups if group[1]], left)
     words = (element("p", note, class_="soft") for note in notes)
     return Section("scores", "Scores", Markup(element("h2", "Scores") + table + "".join(words)))
 
 
-def _headline_row(findings: Findings, row: Mapping[str, Any], coverages: Iterable[float]) -> list[str]:
+def _headline_row(findings: Findings, row: Mapping[str, Any], coverages: Iterable[float], leak: bool) -> list[str]:
     horizon, name = int(row["horizon"]), findings.name
     cells = [str(horizon), _points(row[f"crps_{name}"])]
     if findings.baselines:
@@ -131,7 +130,7 @@ def _headline_row(findings: Findings, row: Mapping[str, Any], coverages: Iterabl
             f"{skill:+.1%}",
             UNKNOWN if isnan(low) else f"{low:+.1%} to {high:+.1%}",
             UNKNOWN if isnan(p_value) else f"{p_value:.2g}" if p_value >= 0.001 else "< 0.001",
-            _word(verdict, _leaks(findings.comparison)),
+            _word(verdict, leak),
             element("span", in_words(strongest).removeprefix("a ").replace(", calibrated", ", cal."), class_="name"),
             _points(crps[strongest]),
             f"{strongest_skill:+.1%}",
