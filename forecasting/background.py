@@ -24,7 +24,7 @@ from forecasting.processes import birth_of
 from forecasting.records import running_job
 from forecasting.workspace import Workspace, read_json, write_json
 
-VERBS = ("backtest", "fetch", "forecast", "run", "score", "train")
+VERBS = ("backtest", "fetch", "forecast", "replay", "run", "score", "train")
 """What may be started; `promote` and `rollback` take no time."""
 
 _STARTED, _OUTPUT, _MESSAGES = "started.json", "output.json", "messages.txt"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,6 +107,9 @@ class Scores:
         model_id: str | None = None,
         horizons: Sequence[int] | None = None,
         columns: Sequence[str] | None = None,
+        mode: str | None = None,
+        first: pd.Timestamp | None = None,
+        last: pd.Timestamp | None = None,
     ) -> pd.DataFrame:
         """Return scores in the order of issue, those of one view together; `data/README.md` has the columns.
 
@@ -114,10 +117,16 @@ class Scores:
         ----------
         view : of `VIEWS`; None for both
         horizons : sessions ahead
+        mode : `live` or `replay`; None for both
+        first, last : origins, inclusive; None for any
         """
-        wanted = {"view": view and [view], "symbol": symbols, "model_id": model_id and [model_id], "horizon": horizons}
+        wanted = {"view": view and [view], "symbol": symbols, "model_id": model_id and [model_id]}
+        condition = all_of({**wanted, "horizon": horizons, "mode": mode and [mode]}, SCORES_SCHEMA)
+        tests = [condition] if condition is not None else []
+        tests += [ds.field("origin") >= first.date()] if first is not None else []
+        tests += [ds.field("origin") <= last.date()] if last is not None else []
         names = list(columns or SCORES_SCHEMA.names)
-        rows = self._select(all_of(wanted, SCORES_SCHEMA), list(dict.fromkeys([*names, *SCORE_KEY])))
+        rows = self._select(reduce(and_, tests) if tests else None, list(dict.fromkeys([*names, *SCORE_KEY])))
         return rows.sort_values(["view", "sequence"], ignore_index=True)[names]
 
     def update(self, ledger: Ledger, store: PriceStore) -> ScoreReport:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.config import report_horizons
 from forecasting.evaluation.scores import COVERAGES
-from forecasting.evaluation.significance import diebold_mariano, mean_and_reach, skill_interval
+from forecasting.evaluation.significance import diebold_mariano, mean_and_reach, sessions_needed, skill_interval
 from forecasting.scoring import Scores
 
 ALL_MODELS = "all"
@@ -21,7 +21,6 @@ _MEANS = ["crps", "crps_random_walk", *_HITS, "brier"]
 RECORD_COLUMNS = ["sequence", "symbol", "origin", *_KEY, *_MEANS]
 """Columns of the scores that a track record is made of."""
 
-_FEWEST = 20  # sessions that have an interval; fewer than four horizons of them have none either
 _MODES = ("live", "replay")
 _COLUMNS = [
     *_KEY, "forecasts", "sessions", "needed", "first", "last", "compared", "crps", "crps_random_walk", "skill", "low",
@@ -45,7 +44,7 @@ def make_track_record(scores: pd.DataFrame, horizons: Sequence[int] | None = Non
         scored from `sessions` origin dates, `first` to `last`; `crps` and `crps_random_walk` of those that were issued
         with a random walk, `compared` of them, and `skill`, 1 - their ratio, with its 90% interval `low` to `high` and
         `p` (Diebold-Mariano); `coverage_50` .., each with its 90% interval `low_50` to `high_50`; `brier`. Means are
-        over origin dates. `needed` is how many sessions an interval takes, max(20, 4 horizons): with fewer, intervals
+        over origin dates. `needed` is how many sessions an interval takes (`sessions_needed`): with fewer, intervals
         and p are NaN.
 
     Notes
@@ -56,13 +55,22 @@ def make_track_record(scores: pd.DataFrame, horizons: Sequence[int] | None = Non
     """
     horizons = horizons or report_horizons(int(scores["horizon"].max()) if len(scores) else 1)
     scores = scores[scores["horizon"].isin(horizons)]
-    first = scores.sort_values("sequence", kind="stable").drop_duplicates([*_KEY[:2], "symbol", "origin", "horizon"])
-    daily = pd.concat([_daily_means(first.assign(model_id=ALL_MODELS)), _daily_means(scores)])
+    pooled = first_issued(scores).assign(model_id=ALL_MODELS)
+    daily = pd.concat([_daily_means(pooled), _daily_means(scores)])
     records = [
         dict(zip(_KEY, key, strict=True)) | _record(days.droplevel(_KEY), horizon=int(key[-1]))
         for key, days in daily.groupby(level=_KEY)
     ]
     return pd.DataFrame(records, columns=_COLUMNS).sort_values(_KEY, key=_ranks, ignore_index=True)
+
+
+def first_issued(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return scores, as `Scores.read` returns them, without those of forecasts of which an earlier one was issued.
+
+    So models are pooled: of each mode, view, symbol, origin and horizon the forecast that was issued first counts.
+    """
+    key = [*_KEY[:2], "symbol", "origin", "horizon"]
+    return scores.sort_values("sequence", kind="stable").drop_duplicates(key, ignore_index=True)
 
 
 def read_track_record(
@@ -92,7 +100,7 @@ def _daily_means(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _record(days: pd.DataFrame, horizon: int) -> dict[str, Any]:
     """Return a record from the means of its origin dates, which are in order."""
-    needed = max(_FEWEST, 4 * horizon)
+    needed = sessions_needed(horizon)
     record = {
         "forecasts": days["forecasts"].sum(),
         "sessions": len(days),
