@@ -25,6 +25,30 @@ MEANINGS = {
     "baselines": "**Baselines.** A random walk leaves the price where it is and draws its ranges from past returns; "
     "the EWMA random walk also adapts them to how much prices move at present. Hard to beat: prices are close to a "
     "random walk.",
+    "origin": "**Origin.** The last session that a forecast saw. Sessions ahead are counted from it.",
+    "live and replay": "**Live and replay.** Live forecasts were issued before their target session opened. A replay "
+    "computes what would have been issued on a past day from the prices of then; it can be run again until it looks "
+    "good, so the two are never mixed.",
+    "band of chance": "**Band of chance.** Where the coverage of so few sessions lies for nine of ten forecasts whose "
+    "ranges are exactly right. It takes into account that forecasts of neighbouring days share sessions, and that "
+    "symbols move together. It holds for each date by itself: over a long record a line leaves it now and then.",
+    "PIT": "**PIT.** At which quantile of its forecast an outcome came to lie. Over many outcomes all are equally "
+    "frequent, and every bar is as high as the dashed line. High outer bars: the ranges were too narrow.",
+    "best and worst calls": "**Best and worst calls.** The forecasts that did best and worst against the random walk "
+    "issued with them, by CRPS. They are picked after the fact: they show what a hit and a miss look like, not how "
+    "often they come.",
+    "Brier": "**Brier score.** The mean squared error of the chance of a rise; 0.25 is what always saying 50% gets.",
+    "interval": "**90% interval.** Where the true value lies, at 90% confidence. It takes into account that forecasts "
+    "of neighbouring days share sessions, and that symbols move together.",
+    "calibrated": "**Calibrated.** A forecast whose probabilities come true as often as they say. Of a baseline: "
+    "corrected by its own past errors, as the network is.",
+    "MCS": "**Among the best.** The p-value of being among the best (Model Confidence Set): below 0.1, a baseline is "
+    "clearly worse than the best one.",
+    "value at risk": "**Value at risk.** The loss that is exceeded with a small probability only. Breaches should be "
+    "as frequent as the level says (Kupiec), and not come in clusters (Christoffersen).",
+    "direction": "**Direction.** How often the median had the right sign, beside what always saying the commoner "
+    "sign would have got. The test (Pesaran and Timmermann) asks whether it is more than chance.",
+    "walk-forward": "**Walk-forward.** Fitted on the past only, tested on what follows, then fitted again further on.",
     "gap": "**Gap.** A session of the exchange's calendar, between the first and the last bar, of which the source "
     "told nothing: a suspension, a holiday that the calendar does not know, or bars that the source lacks.",
     "quarantine": "**Quarantine.** Where rows are kept that cannot be right, such as a high below the low. They are "
@@ -45,6 +69,9 @@ MEANINGS = {
     "cases.",
 }
 """Words that the views use, each explained once."""
+
+NOTHING = "\N{EN DASH}"
+"""What stands in a table where there is no value."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$&]|:(?=\S)|^[-+#]|^\d+(?=[.)])")
 _LONGEST = 500  # characters of a text from outside that are shown
@@ -94,10 +121,10 @@ def card(label: str, value: str, note: str) -> None:
 
 
 def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Callable[..., str]]]) -> None:
-    """Show a table by a heading and a format for each column; the first one stays in sight."""
+    """Show a table by a heading and a format for each column; the first one stays in sight, a dash is no value."""
     first = next(iter(columns))
     st.dataframe(
-        table[list(columns)].style.format({name: form for name, (_, form) in columns.items()}),
+        table[list(columns)].style.format({name: form for name, (_, form) in columns.items()}, na_rep=NOTHING),
         column_config={
             name: st.column_config.Column(heading, pinned=name == first) for name, (heading, _) in columns.items()
         },

@@ -4,7 +4,9 @@ Reads are cached by the workspace's revision, never by time: whoever writes ends
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import access
@@ -71,6 +73,17 @@ def choose(
     return asked if asked in offered else default
 
 
+def choose_day(name: str, first: date, last: date, default: date, label: str) -> date:
+    """Show a calendar whose day, from `first` to `last`, is the URL's parameter `name`, and return the day."""
+    day = default
+    with suppress(ValueError):
+        asked = date.fromisoformat(st.query_params.get(name, ""))
+        day = asked if first <= asked <= last else default
+    st.session_state[name] = day
+    st.date_input(label, min_value=first, max_value=last, key=name, on_change=_to_url, args=(name,))
+    return day
+
+
 def choose_some(name: str, offered: Mapping[str, str], label: str) -> list[str]:
     """Show pills of which any number may be chosen, those in the URL's parameter `name`, and return the choice."""
     asked = [one for one in st.query_params.get(name, "").split(_BETWEEN) if one in offered]
@@ -94,7 +107,7 @@ def _to_url(name: str) -> None:
     chosen = st.session_state[name]
     text = _BETWEEN.join(chosen) if isinstance(chosen, list) else chosen
     if text:
-        st.query_params[name] = text
+        st.query_params[name] = str(text)
     else:  # buttons can be released, text deleted
         st.query_params.pop(name, None)
 

@@ -126,3 +126,14 @@ def show_outcome(ending: Ending) -> None:
 
 def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def just_done(verb: str) -> Ending | None:
+    """Return the last job's ending once to each session that saw it at work, where it was of this verb and is done."""
+    ending = last_ending(state.current().workspace)
+    if ending is None or ending.command[0] != verb or ending.state != "done":
+        return None
+    if st.session_state.get("watched") != ending.started or st.session_state.get("taken") == ending.started:
+        return None
+    st.session_state["taken"] = ending.started
+    return ending
