@@ -32,6 +32,11 @@ COMPARED = {
     "p": ("p", elements.p_text),
 }
 
+STARTED = (
+    "Walks the default recipe and the baselines forward over the stored prices. It runs in the background, one job at "
+    "a time, and goes on when this page is closed. The same settings on the same prices give the same backtest."
+)
+
 
 def label(report: BacktestReport) -> str:
     """Return what a backtest is called in the list: universe, cell, dates."""
@@ -224,21 +229,16 @@ def offer_start(source: state.Source) -> None:
     universes = reads.universes(source)
     offered = {name: f"{name} ({len(of_it)} symbols)" for name, of_it in universes.items()}
     offered[EVERYTHING] = f"All stored symbols ({len(symbols)})"
-    st.caption(
-        "Walks the default recipe and the baselines forward over the stored prices. It runs in the background, one "
-        "job at a time, and goes on when this page is closed. The same settings on the same prices give the same "
-        "backtest."
-    )
     if work.is_busy():  # a popover would stay open over the page
-        st.button("Start a backtest", icon=":material/play_circle:", disabled=True, width="stretch")
+        st.button("Start a backtest", icon=":material/play_circle:", disabled=True, width="stretch", help=STARTED)
         return
-    with st.popover("Start a backtest", icon=":material/play_circle:", width="stretch"):
-        with st.form("start_backtest", border=False):
-            universe = st.selectbox("Universe", list(offered), format_func=offered.__getitem__)
-            cell = st.selectbox("Cell", list(CELLS), format_func=CELLS.__getitem__)
-            baselines = st.selectbox("Baselines", list(BASELINES), format_func=BASELINES.__getitem__)
-            test = st.selectbox("Sessions tested, the last ones", TESTS, TESTS.index(DEFAULT_TEST))
-            pressed = st.form_submit_button("Start", icon=":material/play_arrow:")
+    popover = st.popover("Start a backtest", icon=":material/play_circle:", width="stretch", help=STARTED)
+    with popover, st.form("start_backtest", border=False):
+        universe = st.selectbox("Universe", list(offered), format_func=offered.__getitem__)
+        cell = st.selectbox("Cell", list(CELLS), format_func=CELLS.__getitem__)
+        baselines = st.selectbox("Baselines", list(BASELINES), format_func=BASELINES.__getitem__)
+        test = st.selectbox("Sessions tested, the last ones", TESTS, TESTS.index(DEFAULT_TEST))
+        pressed = st.form_submit_button("Start", icon=":material/play_arrow:")
     if pressed:
         settings = ("--cell", cell, "--baselines", baselines, "--test-sessions", str(test))
         work.start(("backtest", *universes.get(universe, ()), *settings))
