@@ -4,11 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from app_helpers import fill
 from browsing import Server, open_browser
 from playwright.sync_api import Browser, Page, expect
-
-from forecasting import Workspace
 
 PATIENCE_MS = 30_000  # a machine may be busy; what is waited for usually takes a tenth of it
 
@@ -27,19 +24,13 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return a workspace with forecasts and a backtest, which tests only read."""
-    return fill(tmp_path_factory.mktemp("full") / "workspace")
-
-
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
     """Return a function that serves a workspace, until the test ends."""
     servers: list[Server] = []
 
-    def start(root: Path, *options: str, **more: dict[str, str]) -> Server:
-        servers.append(Server(root, *options, **more))
+    def start(root: Path, *options: str) -> Server:
+        servers.append(Server(root, *options))
         return servers[-1]
 
     yield start

@@ -84,7 +84,7 @@ def test_a_job_is_seen_by_all_and_cancelled_by_an_operator_only(page, url, works
     start_job(workspace, ["train", "SYN1", "SYN2", "--epochs", "500"], pd.Timestamp.now(tz="UTC"))
     try:
         sign_in(page, url, "reader")
-        expect(page.get_by_text("Training is at work")).to_be_visible()
+        expect(page.get_by_test_id("stProgress")).to_contain_text("Training")
         expect(page.get_by_text("Read-only")).to_be_visible()
         assert page.get_by_role("button", name="Cancel").count() == 0
         page.context.clear_cookies()
