@@ -62,7 +62,7 @@ def forecast_figure(
     forecast
     history : number of sessions drawn up to the origin, at least 1
     candles : draw open, high, low and close instead of closes alone
-    earlier : forecasts from origins before, at the prices of `series`; drawn as median and 80% interval, as far as
+    earlier : forecasts from origins before, at the prices of `series`; drawn as median and 80% range, as far as
         they begin within the history
     show_outcome : draw over the fan what became of it, the closes on its target sessions as far as there are any
     background : colour; transparent by default, where the page's own shows
@@ -82,7 +82,7 @@ def forecast_figure(
             fillcolor=_BAND_FILLS[coverage],
             mode="lines",
             line={"color": BLUE, "width": 1 if coverage == _OUTLINED else 0, "dash": "dot"},
-            name=f"{coverage:.0%} interval",
+            name=f"{coverage:.0%} range",
         )
     _draw_history(figure, bars, candles, currency)
     _draw_median(figure, forecast)
@@ -116,7 +116,7 @@ def _draw_earlier(figure: "Figure", earlier: "Sequence[Forecast]", axis: Collect
                 **shared,
                 fillcolor=_EARLIER_FILL,
                 line={"color": ORANGE, "width": 0.6, "dash": "dot"},
-                name="earlier 80% interval",
+                name="earlier 80% range",
                 showlegend=False,
             )
         days = [day for day in one.target_sessions if _iso(day) in axis]

@@ -31,9 +31,6 @@ CHANCE = "rgba(128,128,128,0.20)"
 _WORSE_TO_BETTER = [[0.0, "#f2a773"], [0.5, "#f0efec"], [1.0, "#86b7ea"]]  # dark text reads on all of them
 _LEAST_SCALE = 0.01  # skill painted in full colour at least: smaller ones are noise
 _FEW = 10  # a group with fewer rows than the largest one over this does not set the scale
-_NINE_OF_TEN = 1.645  # standard errors either side
-_MARGIN = 0.01  # probability drawn beyond the points, so that one alone has an axis, too
-_MOST_TICKS = 12
 _LUCK = 0.05  # p from which on a difference may be luck
 
 
@@ -45,7 +42,7 @@ def skill_figure(skill: "pd.DataFrame", judge: str) -> "Figure":
     skill : `baseline`, `horizon`, `skill` (1 - ratio of CRPS), its interval `low` to `high`; NaN where there is none
     judge : the baseline that stands out
     """
-    horizons = _horizons(skill)
+    horizons = horizons_of(skill)
     names = sorted(skill["baseline"].unique(), key=lambda name: name != judge)
     figure = _by_horizon(horizons)
     step = 0.7 / max(len(names), 3)
@@ -68,138 +65,15 @@ def coverage_figure(coverage: "pd.DataFrame") -> "Figure":
     ----------
     coverage : `interval` (nominal), `horizon`, `covered`, its interval `low` to `high`; NaN where there is none
     """
-    horizons = _horizons(coverage)
+    horizons = horizons_of(coverage)
     figure = _by_horizon(horizons)
     for interval, (color, symbol) in zip(sorted(coverage["interval"].unique())[::-1], cycle(STYLES), strict=False):
         rows = coverage[coverage["interval"] == interval]
         marker = {"color": color, "symbol": symbol, "size": 9}
         places = [horizons.index(h) for h in rows["horizon"]]
         figure.add_hline(y=interval, line={"color": color, "width": 1.5, "dash": "dash"})
-        _add_measured(figure, places, rows, "covered", f"{interval:.0%} interval", marker, ".1%")
-    figure.update_yaxes(title_text="Outcomes within the interval", tickformat=".1~%")
-    return figure
-
-
-def pit_figure(pit: "pd.DataFrame") -> "Figure":
-    """Draw how full each bin between two quantiles is, over how full it should be; all bins are equally wide.
-
-    Parameters
-    ----------
-    pit : `low`, `high` (levels), `rows`, `density` of each bin, ascending, as `pit_histogram` returns them
-    """
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=plain_layout(300))
-    figure.add_bar(
-        x=[i + 0.5 for i in range(len(pit))],
-        y=pit["density"].tolist(),
-        width=0.86,
-        marker={"color": BLUE},
-        hovertext=[
-            f"from {percent(low)} to {percent(high)}<br>{int(rows):,} outcomes<br>{density:.2f} of what should be"
-            for low, high, rows, density in pit[["low", "high", "rows", "density"]].itertuples(index=False)
-        ],
-        hoverinfo="text",
-        showlegend=False,
-    )
-    figure.add_hline(y=1, line={"color": ORANGE, "width": 2, "dash": "dash"})
-    edges = range(1, len(pit), -(-(len(pit) - 1) // _MOST_TICKS))
-    figure.update_xaxes(
-        title_text="Quantile of the forecast",
-        tickvals=list(edges),
-        ticktext=[percent(pit["low"].iloc[i]) for i in edges],
-        tickangle=-60,
-        range=[0, len(pit)],
-        showgrid=False,
-        automargin=True,
-    )
-    top = max(1.25, 1.08 * float(pit["density"].max()))
-    figure.update_yaxes(title_text="Outcomes over expected", range=[0, top], automargin=True)
-    return figure
-
-
-def rises_figure(rises: "pd.DataFrame") -> "Figure":
-    """Draw how often prices rose, by the probability of a rise that was forecast; on the diagonal it is calibrated.
-
-    Parameters
-    ----------
-    rises : `horizon`, `rows`, `forecast` (mean probability), `rose` (share), as `calibration_of_rises` returns them
-    """
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=plain_layout(420))
-    ends = [float(rises["forecast"].min()) - _MARGIN, float(rises["forecast"].max()) + _MARGIN]
-    figure.add_scatter(
-        x=ends,
-        y=ends,
-        mode="lines",
-        line={"color": GREY, "width": 1.5, "dash": "dash"},
-        name="calibrated",
-        hoverinfo="skip",
-    )
-    for horizon, (color, symbol) in zip(_horizons(rises), cycle(STYLES), strict=False):
-        rows = rises[rises["horizon"] == horizon]
-        figure.add_scatter(
-            x=rows["forecast"].tolist(),
-            y=rows["rose"].tolist(),
-            mode="lines+markers",
-            line={"color": color, "width": 1.4},
-            marker={"color": color, "symbol": symbol, "size": 9},
-            name=ahead(horizon),
-            hovertext=[
-                f"<b>{ahead(horizon)}</b><br>said {said:.1%}, rose {rose:.1%}<br>{int(count):,} outcomes"
-                for said, rose, count in rows[["forecast", "rose", "rows"]].itertuples(index=False)
-            ],
-            hoverinfo="text",
-        )
-    figure.update_xaxes(title_text="Forecast probability of a rise", tickformat=".1~%", automargin=True)
-    figure.update_yaxes(title_text="Share that rose", tickformat=".1~%", automargin=True)
-    return figure
-
-
-def breaches_figure(breaches: "pd.DataFrame") -> "Figure":
-    """Draw the breaches of an outer quantile and of its mirror, added up over time, less those expected.
-
-    Each date counts once, with the share of its rows. The band holds nine of ten calibrated forecasts of one
-    symbol at each date; of several symbols that rise and fall together too.
-
-    Parameters
-    ----------
-    breaches : `level`, `origin`, `rows`, `below`, `above`, ascending by origin
-    """
-    import plotly.graph_objects as go
-
-    level = float(breaches["level"].iloc[0])
-    days = [f"{day:%Y-%m-%d}" for day in breaches["origin"]]
-    reach = [_NINE_OF_TEN * (level * (1 - level) * count) ** 0.5 for count in range(1, len(days) + 1)]
-    figure = go.Figure(layout=plain_layout(420))
-    figure.add_scatter(
-        x=[*days, *reversed(days)],
-        y=[*reach, *(-r for r in reversed(reach))],
-        fill="toself",
-        fillcolor=CHANCE,
-        mode="none",
-        name="chance",
-        hoverinfo="skip",
-    )
-    for column, quantile, color, dash in (("below", level, ORANGE, "solid"), ("above", 1 - level, BLUE, "dot")):
-        excess = (breaches[column] / breaches["rows"] - level).cumsum()
-        name = f"{column} the {percent(quantile)} quantile"
-        figure.add_scatter(
-            x=days,
-            y=excess.tolist(),
-            mode="lines",
-            line={"color": color, "width": 2.2, "dash": dash, "shape": "hv"},
-            name=name,
-            hovertext=[
-                f"<b>{day}</b><br>{int(hit):,} of {int(rows):,} {name}<br>so far {so_far:+.1f} beyond expected"
-                for day, hit, rows, so_far in zip(days, breaches[column], breaches["rows"], excess, strict=True)
-            ],
-            hoverinfo="text",
-        )
-    figure.add_hline(y=0, line={"color": GREY, "width": 1.5})
-    figure.update_xaxes(type="date", automargin=True)
-    figure.update_yaxes(title_text="Breaches beyond expected, per symbol", automargin=True)
+        _add_measured(figure, places, rows, "covered", f"{interval:.0%} range", marker, ".1%")
+    figure.update_yaxes(title_text="Outcomes within the range", tickformat=".1~%")
     return figure
 
 
@@ -216,7 +90,7 @@ def skill_grid_figure(skill: "pd.DataFrame") -> "Figure":
     import pandas as pd
     import plotly.graph_objects as go
 
-    horizons = _horizons(skill)
+    horizons = horizons_of(skill)
     groups = [str(group) for group in skill["group"].unique()]
     found = skill.set_index(["group", "horizon"])
     order = pd.MultiIndex.from_product([skill["group"].unique(), horizons])
@@ -325,7 +199,8 @@ def _add_measured(
     )
 
 
-def _horizons(table: "pd.DataFrame") -> list[int]:
+def horizons_of(table: "pd.DataFrame") -> list[int]:
+    """Return the horizons that a table has rows of, ascending."""
     return sorted(int(h) for h in table["horizon"].unique())
 
 

@@ -89,7 +89,7 @@ def test_the_fan_starts_at_the_last_close_and_shows_the_issued_prices(series, fo
     median = drawn["median forecast"]
     assert median.x[:2] == ("2018-12-31", "2019-01-02")
     np.testing.assert_allclose(median.y, [forecast.last_close, *forecast.prices()[:, 5]])
-    bands = (("50% interval", 4, 6), ("80% interval", 3, 7), ("90% interval", 2, 8), ("95% interval", 1, 9))
+    bands = (("50% range", 4, 6), ("80% range", 3, 7), ("90% range", 2, 8), ("95% range", 1, 9))
     for name, lower, upper in bands:
         band = drawn[name]
         assert band.fill == "toself"
@@ -101,11 +101,11 @@ def test_the_fan_starts_at_the_last_close_and_shows_the_issued_prices(series, fo
 
 def test_wider_bands_lie_under_narrower_ones_and_lines_on_top(series, forecast):
     names = [t.name for t in forecast_figure(series, forecast).data]
-    assert names == ["95% interval", "90% interval", "80% interval", "50% interval", "close", "median forecast"]
+    assert names == ["95% range", "90% range", "80% range", "50% range", "close", "median forecast"]
 
 
 def test_each_band_differs_from_the_others_by_lightness_and_the_widest_has_an_outline(series, forecast):
-    bands = [t for t in forecast_figure(series, forecast).data if t.name.endswith("interval")]
+    bands = [t for t in forecast_figure(series, forecast).data if t.name.endswith("range")]
     assert len({band.fillcolor for band in bands}) == len(bands) == 4
     assert [band.line.width for band in bands] == [1, 0, 0, 0]
     assert bands[0].line.dash == "dot"
@@ -138,7 +138,7 @@ def test_earlier_forecasts_begin_at_their_origin_as_they_were_issued_and_end_wit
     medians = [t for t in figure.data if t.name == "earlier forecasts"]
     assert [(t.x[0], t.y[0], len(t.x)) for t in medians] == [("2018-12-03", 90.0, 21), ("2018-12-24", 95.0, 21)]
     np.testing.assert_allclose(medians[1].y[1:], earlier[1].prices()[:, 5])
-    band = next(t for t in figure.data if t.name == "earlier 80% interval")
+    band = next(t for t in figure.data if t.name == "earlier 80% range")
     np.testing.assert_allclose(band.y[:21], [90.0, *earlier[0].prices()[:, 7]])
     assert [t.showlegend for t in medians] == [True, False]
     assert medians[1].hovertext[1].startswith("median as of 2018-12-24: ")
@@ -162,7 +162,7 @@ def test_earlier_forecasts_from_before_the_history_are_left_out_and_add_no_place
 def test_an_interval_the_forecast_lacks_is_not_drawn(series, forecast):
     kept = [2, 5, 8]
     narrow = replace(forecast, levels=tuple(LEVELS[i] for i in kept), values=forecast.values[:, kept])
-    assert [t.name for t in forecast_figure(series, narrow).data] == ["90% interval", "close", "median forecast"]
+    assert [t.name for t in forecast_figure(series, narrow).data] == ["90% range", "close", "median forecast"]
 
 
 def test_hovering_tells_the_full_date_the_prices_and_the_currency(series, forecast):

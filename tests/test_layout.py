@@ -27,6 +27,7 @@ FLOORS = [
         "session_axis",
         "charts",
         "score_charts",
+        "calibration_charts",
         "track_charts",
         "price_charts",
         "training_charts",

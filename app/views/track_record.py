@@ -1,8 +1,7 @@
 """Issued forecasts against what happened: how often the ranges held, what they were worth, and any day's fan."""
 
-from collections.abc import Sequence
-
 import access
+import calls
 import elements
 import pandas as pd
 import state
@@ -10,36 +9,25 @@ import streamlit as st
 import work
 from reads import track_record as reads
 
-from forecasting import (
-    Call,
-    TickercastError,
-    forecast_figure,
-    pit_figure,
-    price_text,
-    rolling_coverage_figure,
-    skill_to_date_figure,
-)
+from forecasting import pit_figure, rolling_coverage_figure, skill_to_date_figure
 
 MODES = {"live": "Live", "replay": "Replay"}
 ABOUT = {
     "live": "**Live**: issued before the target session opened.",
     "replay": "**Replay**: computed as if on that day, from the prices of then. No part of the live record.",
 }
-VIEWS = {"first": "as first known", "now": "as known now"}
 ALL = ""
 WORDS = (
     "live and replay", "origin", "CRPS", "skill", "interval", "p", "coverage", "band of chance", "PIT", "Brier",
     "best and worst calls", "log return", "quantile",
 )  # fmt: skip
-HISTORY = 63
-BASIS_POINTS = "{:,.1f}"
 PLAIN = {"displayModeBar": False}
 
 
 def show(source: state.Source) -> None:
     mode_at, view_at = st.columns([1, 1], vertical_alignment="bottom")
     with view_at:
-        view = state.choose("prices", VIEWS, "first", "Outcomes by prices", buttons=True)
+        view = state.choose("prices", calls.VIEWS, "first", "Outcomes by prices", buttons=True)
     everything = reads.scored(source, view)
     offered = {mode: name for mode, name in MODES.items() if mode in set(everything["mode"])}
     with mode_at:
@@ -56,8 +44,8 @@ def show(source: state.Source) -> None:
     show_over_time(record, horizon)
     show_table(record, chosen)
     show_pit(record, horizon)
-    show_calls(record.calls[horizon], horizon)
-    show_day(source, of_mode, chosen)
+    calls.show_extremes(record.calls[horizon], horizon)
+    calls.show_day(source, of_mode, chosen)
     elements.explain(*WORDS)
 
 
@@ -82,7 +70,8 @@ def show_key_numbers(row: pd.Series, mode: str) -> None:
     days = f"{row['first']:%Y-%m-%d} to {row['last']:%Y-%m-%d}"
     missing = f"No interval before {row['needed']} origins"
     has_interval = pd.notna(row["low"])
-    cards = [("Forecasts scored", f"{row['forecasts']:,}", f"From {row['sessions']:,} origins,  \n{days}")]
+    origins = f"{row['sessions']:,} {'origin' if row['sessions'] == 1 else 'origins'}"
+    cards = [("Forecasts scored", f"{row['forecasts']:,}", f"From {origins},  \n{days}")]
     interval = f"90% interval {row['low']:+.1%} to {row['high']:+.1%}  \np {elements.p_text(row['p'])}"
     skill = f"{row['skill']:+.1%}" if pd.notna(row["skill"]) else elements.NOTHING
     cards.append(("Skill against the random walk", skill, interval if has_interval else missing))
@@ -173,132 +162,6 @@ def show_pit(record: reads.Record, horizon: int) -> None:
         "neighbouring quantiles of their forecast, over how many should have. All bars at the dashed line would be "
         "right; bins in the tails rest on few outcomes."
     )
-
-
-def show_calls(calls: pd.DataFrame, horizon: int) -> None:
-    st.subheader("Best and worst calls")
-    if calls.empty:
-        st.info("No random walk was issued with these forecasts to hold them against.", icon=":material/info:")
-        return
-    columns = {
-        "number": ("No.", "{}"),
-        "call": ("Call", "{}"),
-        "symbol": ("Symbol", "{}"),
-        "origin": ("Origin", "{:%a %Y-%m-%d}"),
-        "target_session": ("Target session", "{:%a %Y-%m-%d}"),
-        "outcome": ("Log return", "{:+.2%}"),
-        "below": ("above the quantile of", "{:.4g}"),
-        "above": ("below that of", "{:.4g}"),
-        "crps_points": ("CRPS", BASIS_POINTS),
-        "walk_points": ("CRPS, random walk", BASIS_POINTS),
-        "gain_points": ("Gain", "{:+,.1f}"),
-    }
-    elements.show_table(calls, columns)
-    st.caption(
-        f"The forecasts {elements.sessions(horizon)} ahead whose CRPS was furthest below and above that of the random "
-        "walk issued with them, in basis points (hundredths of a percent) of log return; no two of a kind from "
-        "overlapping dates. Beside each outcome the levels of the quantiles between which it fell."
-    )
-    names = {
-        int(row["number"]): f"{row['number']} {row['call']}: {row['symbol']} {row['origin']:%Y-%m-%d}"
-        for _, row in calls.iterrows()
-    }
-    st.pills(
-        "Open the day of a call",
-        list(names),
-        format_func=lambda number: elements.plain(names[number]),
-        key="open_call",
-        on_change=open_call,
-        args=(calls.set_index("number")[["symbol", "origin"]],),
-    )
-
-
-def open_call(calls: pd.DataFrame) -> None:
-    if (number := st.session_state["open_call"]) is not None:
-        call = calls.loc[number]
-        st.query_params["of"] = call["symbol"]
-        open_day(call["origin"])
-
-
-def open_day(day: pd.Timestamp) -> None:
-    st.query_params["day"] = f"{day:%Y-%m-%d}"
-
-
-def show_day(source: state.Source, of_mode: pd.DataFrame, chosen: reads.Chosen) -> None:
-    """Show the fan of a symbol and a day with the outcome over it."""
-    st.subheader("A day's forecast, and what happened")
-    rows = of_mode[of_mode["origin"].between(chosen.first, chosen.last)]
-    if chosen.model_id:
-        rows = rows[rows["model_id"] == chosen.model_id]
-    symbols = list(rows["symbol"].unique())
-    pick_symbol, pick_day, before, after = st.columns([2, 2, 1, 1], vertical_alignment="bottom")
-    with pick_symbol:
-        symbol = state.choose("of", {s: s for s in symbols}, chosen.symbol or symbols[0], "Symbol of the day")
-    of_symbol = rows[rows["symbol"] == symbol].drop_duplicates("origin").sort_values("origin")
-    days = list(of_symbol["origin"])
-    newest_complete = of_symbol["origin"][of_symbol["reached"] == of_symbol["reached"].max()].iloc[-1]
-    offered = {f"{day:%Y-%m-%d}": f"{day:%a %Y-%m-%d}" for day in reversed(days)}
-    with pick_day:
-        day = pd.Timestamp(state.choose("day", offered, f"{newest_complete:%Y-%m-%d}", "Origin"))
-    show_neighbours(before, after, days, days.index(day))
-    try:
-        call = reads.call(source, symbol, day, chosen.view, chosen.model_id)
-    except TickercastError as error:
-        st.error(elements.plain(str(error)), icon=":material/error:")
-        return
-    show_fan(call, chosen)
-
-
-def show_neighbours(
-    before: st.delta_generator.DeltaGenerator,
-    after: st.delta_generator.DeltaGenerator,
-    days: Sequence[pd.Timestamp],
-    at: int,
-) -> None:
-    for place, label, key, to, icon in (
-        (before, "Previous day", "previous", at - 1, "chevron_left"),
-        (after, "Next day", "next", at + 1, "chevron_right"),
-    ):
-        is_there = 0 <= to < len(days)
-        place.button(
-            label,
-            key=key,
-            icon=f":material/{icon}:",
-            disabled=not is_there,
-            on_click=open_day,
-            args=(days[to] if is_there else days[at],),
-            width="stretch",
-        )
-
-
-def show_fan(call: Call, chosen: reads.Chosen) -> None:
-    forecast = call.forecast
-    figure = forecast_figure(call.series, forecast, HISTORY, show_outcome=True)
-    st.plotly_chart(figure, config=PLAIN, key="day_fan")
-    st.caption(
-        f"{elements.plain(forecast.symbol)} in {forecast.instrument.currency_in_words}, as it was forecast from "
-        f"{forecast.origin:%a %Y-%m-%d} by model `{call.rows['model_id'].iloc[0]}`: closes as known then, the "
-        "median, and the ranges meant to hold the close with 50%, 80%, 90% and 95% probability; over it, in orange "
-        f"with dots, the outcomes by prices {VIEWS[chosen.view]}. Adjusted for splits; one place per session."
-    )
-    table = call.scores.assign(close=[call.series.bars["close"][day] for day in call.scores["target_session"]])
-    hits = {f"hit_{name}": (f"Inside {name}%", yes_or_no) for name in reads.INTERVALS}
-    with st.expander(f"Outcomes of {elements.sessions(len(table))}", icon=":material/table_rows:"):
-        elements.show_table(
-            table,
-            {
-                "horizon": ("Ahead", "{}"),
-                "target_session": ("Session", "{:%a %Y-%m-%d}"),
-                "close": ("Close", price_text),
-                "outcome": ("Log return", "{:+.2%}"),
-                **hits,
-            },
-        )
-        st.caption(f"Closes in {forecast.instrument.currency_in_words}; whether each lay inside the range.")
-
-
-def yes_or_no(held: bool) -> str:
-    return "yes" if held else "no"
 
 
 def explain_unscored(source: state.Source) -> None:

@@ -4,18 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from forecasting.calibration_charts import breaches_figure, pit_figure, rises_figure
 from forecasting.evaluation.findings import Findings
 from forecasting.evaluation.html import captions
-from forecasting.score_charts import (
-    ahead,
-    breaches_figure,
-    coverage_figure,
-    percent,
-    pit_figure,
-    rises_figure,
-    skill_figure,
-    skill_grid_figure,
-)
+from forecasting.score_charts import ahead, coverage_figure, percent, skill_figure, skill_grid_figure
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -78,7 +70,7 @@ def _skill(findings: Findings) -> Exhibit | None:
 def _coverage(findings: Findings) -> Exhibit | None:
     if not len(table := findings.table("coverage")):
         return None
-    return _exhibit(findings, "coverage", "Coverage of the intervals", captions.COVERAGE, coverage_figure(table))
+    return _exhibit(findings, "coverage", "Coverage of the ranges", captions.COVERAGE, coverage_figure(table))
 
 
 def _pit(findings: Findings) -> Exhibit | None:

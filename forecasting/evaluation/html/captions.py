@@ -10,15 +10,15 @@ SKILL = (
     "luck. The one that decides is REFERENCE.",
 )
 COVERAGE = (
-    "The share of outcomes that fell inside each interval of WHO, in percent, with the 90% interval of that share. "
-    "The dashed line of the same colour is what the interval promises.",
-    "On its line an interval keeps its promise. Below it, intervals are too narrow and risk is understated; above it, "
+    "The share of outcomes that fell inside each range of WHO, in percent, with the 90% interval of that share. "
+    "The dashed line of the same colour is what the range promises.",
+    "On its line a range keeps its promise. Below it, ranges are too narrow and risk is understated; above it, "
     "they are too wide. Where a bar reaches the line, chance is enough to explain the distance.",
 )
 PIT = (
     "How many outcomes fell between two neighbouring quantiles of the forecast, over how many should have. Bins are "
     "drawn equally wide, though those in the tails are for rare outcomes.",
-    "All bars at 1, the dashed line, is a calibrated forecast. High outer bars are intervals too narrow, low ones too "
+    "All bars at 1, the dashed line, is a calibrated forecast. High outer bars are ranges too narrow, low ones too "
     "wide; bars that rise from left to right are forecasts that were too low.",
 )
 RISES = (
@@ -84,7 +84,7 @@ GLOSSARY = (
         "The forecast that the price stays where it is. With EWMA volatility it knows how volatile the last weeks "
         "were, and nothing else: what a forecast must beat to be worth anything.",
     ),
-    ("Coverage", "The share of outcomes inside a central interval; of an 80% interval it should be 80%."),
+    ("Coverage", "The share of outcomes inside a range of the forecast; of an 80% range it should be 80%."),
     (
         "PIT",
         "The probability integral transform: at which quantile of its forecast an outcome came to lie. Over many "
