@@ -8,20 +8,37 @@ import pandas as pd
 import streamlit as st
 
 MEANINGS = {
+    "median": "**Median.** A price with even chances of the close being below or above it. It is nearly the last "
+    "close, and that is right: in which direction a price moves can hardly be forecast.",
+    "low and high": "**Low and high.** The 90% range, meant to hold the close in 90 of 100 cases: low is the 5%, high "
+    "the 95% quantile.",
+    "sessions ahead": "**+1, +5, +20.** Sessions ahead of the forecast's origin: tomorrow, a week, a month of trading. "
+    "A forecast that does not reach so far is shown at its last session.",
+    "volatility": "**Volatility.** How much log returns are expected to vary over the next month, a year's worth, read "
+    "from their 90% range as if they were normal. **Against its past** is its ratio to the standard deviation of the "
+    "daily log returns of the last 252 sessions, also a year's worth: 1.00 is as usual, from 1.25 on it counts as "
+    "high.",
+    "verdict": "**Verdict.** Whether forecasts of the next session beat a random walk with EWMA volatility in the "
+    "newest backtest, or whether it could be luck: they tie, unless p is below 0.05, adjusted for how many symbols "
+    "were tested. *Not tested* says that nothing is known.",
+    "state": "**State.** *Failed*: the last fetch of the symbol failed, or the last evening left it out. *Stale*: a "
+    "later session is complete than its prices, or than its forecast, know of. *Ended*: its prices are an embedded "
+    "history that goes no further, and its forecast is a replay of that past.",
     "session": "**Session.** A trading day of the symbol's exchange; its close is the day's last price.",
     "quantile": "**Quantile.** A price with a stated chance of the close being below it: below the 10% quantile in one "
     "case out of ten. The 80% range lies between the 10% and the 90% quantile. The median has even chances on both "
     "sides.",
     "range": "**Range.** The 80% range should hold the close in 80 of 100 cases; in the other 20 it lies outside, as "
     "often above as below.",
-    "chance of a rise": "**Chance of a rise.** How probable a close above the last one is. Near 50%, as it mostly is, "
-    "the forecast says how far the price may move and not in which direction.",
+    "chance of a rise": "**Chance of a rise, P(up).** How probable a close above the last one is. Near 50%, as it "
+    "mostly is, the forecast says how far the price may move and not in which direction.",
     "log return": "**Log return.** The natural logarithm of the price ratio since the last close; 0.01 is close to a "
     "rise of 1%.",
     "CRPS": "**CRPS.** How far the whole forecast, not its median alone, was from what happened; lower is better. It "
     "rewards ranges that are narrow and still right.",
     "skill": "**Skill.** The share of a baseline's CRPS that the network saves: 0% is no better than the baseline.",
-    "p": "**p.** How often chance alone would make a difference this large; from 0.05 on, it counts as a tie.",
+    "p": "**p.** How often chance alone would make a difference this large; from 0.05 on, it counts as a tie. It "
+    "decides, also where the interval, which is computed in another way, leaves zero out.",
     "baselines": "**Baselines.** A random walk leaves the price where it is and draws its ranges from past returns; "
     "the EWMA random walk also adapts them to how much prices move at present. Hard to beat: prices are close to a "
     "random walk.",
@@ -70,6 +87,9 @@ MEANINGS = {
 }
 """Words that the views use, each explained once."""
 
+CELLS = {"rnn": "Elman network", "gru": "GRU", "lstm": "LSTM", "none": "no recurrence (a control)"}
+"""The recurrences that a network can have, in words."""
+
 NOTHING = "\N{EN DASH}"
 """What stands in a table where there is no value."""
 
@@ -104,7 +124,7 @@ def _in_one_line(text: str) -> str:
 
 def explain(*words: str) -> None:
     """Show what words mean, where somebody asks."""
-    with st.expander("What do these words mean?", icon=":material/help:"):
+    with st.expander("What does this mean?", icon=":material/help:"):
         st.markdown("\n\n".join(MEANINGS[word] for word in words))
 
 

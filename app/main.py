@@ -41,6 +41,11 @@ def show_foot() -> None:
     st.caption(f"tickercast, {where}revision {source.revision}. Not investment advice.")
 
 
+def open_overview() -> None:
+    """Open the first page, whose address is the server's own, for who typed its name."""
+    st.switch_page(first, query_params=st.query_params.to_dict())
+
+
 st.set_page_config(page_title="tickercast", page_icon="📈", layout="wide")
 st.html(
     "<style>.stMainBlockContainer { padding-top: 3.75rem }"
@@ -49,8 +54,10 @@ st.html(
     " background: Canvas }</style>"
 )
 access.require_access()
-pages = [st.Page(f"views/{name}.py", title=title, default=name == "overview") for name, title in PAGES.items()]
-page = st.navigation(pages, position="top")
+first = st.Page("views/overview.py", title=PAGES["overview"], url_path="first", default=True)
+pages = [first, *(st.Page(f"views/{name}.py", title=title) for name, title in PAGES.items() if name != "overview")]
+named = st.Page(open_overview, title=PAGES["overview"], url_path="overview", visibility="hidden")
+page = st.navigation([*pages, named], position="top")
 show_visitor()
 try:
     work.show()

@@ -70,7 +70,11 @@ def choose(
     st.session_state[name] = asked if asked in offered else default
     control = st.segmented_control if buttons else partial(st.selectbox, accept_new_options=read is not None)
     control(label, list(offered), format_func=lambda v: offered.get(v, v), key=name, on_change=_to_url, args=(name,))
-    return asked if asked in offered else default
+    if asked in offered:
+        return asked
+    if asked is not None and not read:
+        _tell_replaced(label, asked, offered[default])
+    return default
 
 
 def choose_day(name: str, first: date, last: date, default: date, label: str) -> date:
@@ -80,7 +84,11 @@ def choose_day(name: str, first: date, last: date, default: date, label: str) ->
         asked = date.fromisoformat(st.query_params.get(name, ""))
         day = asked if first <= asked <= last else default
     st.session_state[name] = day
-    st.date_input(label, min_value=first, max_value=last, key=name, on_change=_to_url, args=(name,))
+    st.date_input(
+        label, min_value=first, max_value=last, format="YYYY-MM-DD", key=name, on_change=_to_url, args=(name,)
+    )
+    if (asked_text := st.query_params.get(name)) and asked_text != day.isoformat():
+        _tell_replaced(label, asked_text, day.isoformat())
     return day
 
 
@@ -101,6 +109,14 @@ def type_in(name: str, label: str, placeholder: str) -> str:
     st.session_state[name] = asked
     st.text_input(label, placeholder=placeholder, max_chars=LONGEST, key=name, on_change=_to_url, args=(name,))
     return asked
+
+
+def _tell_replaced(label: str, asked: str, shown: str) -> None:
+    """Say that the URL asks for what is not there, and what is shown instead: it is not what somebody meant."""
+    st.warning(
+        f"{label}: {elements.plain(asked)} is not offered here; {elements.plain(shown)} is shown instead.",
+        icon=":material/search_off:",
+    )
 
 
 def _to_url(name: str) -> None:

@@ -58,7 +58,7 @@ class Job:
         """Return in words what is being done, for how long the job has been at work, and how long this takes yet."""
         since = f"for {duration_text(max((now - self.started).total_seconds(), 0))}"
         if self.progress is None:
-            return since
+            return f"at work {since}"
         what, left = self.progress["what"], self.progress.get("left_s")
         part = "" if what == self.verb else f"{what} "
         rest = "" if left is None else f", about {duration_text(left)} left"

@@ -30,7 +30,7 @@ HORIZONS = (1, 5, 20)
 COVERAGE = 0.9
 """Of the range that is shown, and that the expected volatility is read from."""
 
-FAILED, STALE, NO_FORECAST, CURRENT = "failed", "stale", "no forecast", "current"
+FAILED, STALE, NO_FORECAST, ENDED, CURRENT = "failed", "stale", "no forecast", "ended", "current"
 """States of an outlook, worst first."""
 
 NOT_TESTED, SUSPECT = "not tested", "suspected leak"
@@ -71,8 +71,8 @@ def read_outlooks(workspace: Workspace, now: pd.Timestamp) -> pd.DataFrame:
         does not have is NaN, NaT or None.
 
         `state` : the worst of `FAILED` (the last fetch of it, or the last evening), `STALE` (its prices are older than
-        `now` allows, or its forecast is older than its prices), `NO_FORECAST` and `CURRENT`; `cause` : all of it, in
-        words
+        `now` allows, or its forecast is older than its prices), `NO_FORECAST`, `ENDED` (its source is embedded, and
+        goes no further: the forecast is one of the past) and `CURRENT`; `cause` : all that is wrong, in words
         `closes` : list of the last 60, split-adjusted; `last_session`, `last_close`, `currency`
         `change` : of the last close against that of the session before, a fraction; NaN where that has no bar
         `lower_H`, `median_H`, `upper_H`, `prob_up_H`, for H in `HORIZONS` : 90% range, median and P(up) of the newest
@@ -256,4 +256,5 @@ def _state(row: Any, instrument: Instrument | None, failure: str | None, now: pd
     missing = None if has_forecast else "no forecast was issued" if has_prices else "no prices are stored"
     causes = [(FAILED, failure), (STALE, stale), (STALE, behind), (NO_FORECAST, missing)]
     found = [(state, cause) for state, cause in causes if cause]
-    return found[0][0] if found else CURRENT, "; ".join(cause for _, cause in found)
+    fine = ENDED if instrument and instrument.embedded else CURRENT
+    return found[0][0] if found else fine, "; ".join(cause for _, cause in found)

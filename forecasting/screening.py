@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from forecasting.outlooks import CURRENT, FAILED, NO_FORECAST, NOT_TESTED, STALE, SUSPECT
+from forecasting.outlooks import CURRENT, ENDED, FAILED, NO_FORECAST, NOT_TESTED, STALE, SUSPECT
 
 HIGH_VOLATILITY = 1.25
 """From this ratio of the expected volatility to that of the past year on, it counts as high."""
@@ -42,13 +42,15 @@ def screen_outlooks(table: pd.DataFrame, text: str = "", screens: Collection[str
 
 
 def sum_up_outlooks(table: pd.DataFrame) -> str:
-    """Return how many outlooks there are and up to which session, and of how many something is wrong."""
+    """Return how many outlooks there are and up to which session, and how many are not current."""
     many = f"{len(table):,} {'symbol' if len(table) == 1 else 'symbols'}"
     if table["last_session"].notna().any():
         many += f", prices up to {table['last_session'].max():%a %Y-%m-%d}"
     counts = table["state"].value_counts()
-    wrong = [f"{counts[state]:,} {state}" for state in (FAILED, STALE, NO_FORECAST) if state in counts]
-    return f"{many}; {', '.join(wrong) if wrong else f'all {CURRENT}'}."
+    if set(counts.index) == {ENDED}:
+        return f"{many}, where their embedded histories end: forecasts of the past."
+    states = [f"{counts[state]:,} {state}" for state in (FAILED, STALE, NO_FORECAST, ENDED) if state in counts]
+    return f"{many}; {', '.join(states) if states else f'all {CURRENT}'}."
 
 
 def outlook_csv(table: pd.DataFrame) -> str:

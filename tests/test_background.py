@@ -144,7 +144,7 @@ def test_an_ending_says_in_words_what_came_of_it(result, said):
 def test_a_job_says_how_far_it_is_and_how_long_it_takes_yet():
     later = NOW + pd.Timedelta(seconds=70)
     progress = {"what": "train", "done": 1, "total": 4, "left_s": 210.0}
-    assert Job("train", NOW, None).doing(later) == "for 70 s"
+    assert Job("train", NOW, None).doing(later) == "at work for 70 s"
     assert Job("train", NOW, progress).doing(later) == "25%, about 4 min left, at work for 70 s"
     assert Job("run", NOW, {**progress, "left_s": None}).doing(later) == "train 25%, at work for 70 s"
     assert Job("run", NOW, {"what": "fetch", "done": 0, "total": 0}).doing(NOW) == "fetch 0%, at work for 0 s"

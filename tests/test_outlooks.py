@@ -11,7 +11,7 @@ from outlook_helpers import NEW_YEAR, asked, issue, tell
 
 from forecasting import OUTLOOK_COLUMNS, Ledger, Workspace, load_report, read_outlooks
 from forecasting.evening_report import EveningReport, save_report
-from forecasting.outlooks import CURRENT, FAILED, NO_FORECAST, NOT_TESTED, STALE, SUSPECT
+from forecasting.outlooks import CURRENT, ENDED, FAILED, NO_FORECAST, NOT_TESTED, STALE, SUSPECT
 
 LATER = utc("2019-01-04 23:00")
 Z95 = 1.6448536269514722  # of the normal distribution, at 95%
@@ -163,10 +163,11 @@ def test_old_prices_and_a_forecast_older_than_its_prices_are_stale_with_the_caus
     )
 
 
-def test_an_embedded_history_is_never_stale(workspace):
+def test_an_embedded_history_is_never_stale_nor_current(workspace):
     tell(workspace, source="synthetic")
     issue(workspace, normal_forecast("AAA", source="synthetic"))
-    assert outlook(workspace, now=LATER)["state"] == CURRENT
+    row = outlook(workspace, now=LATER)
+    assert (row["state"], row["cause"]) == (ENDED, "")
 
 
 def test_what_an_evening_left_out_failed_until_a_later_fetch_brings_it(workspace):

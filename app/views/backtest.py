@@ -12,7 +12,6 @@ from reads import backtest as reads
 
 from forecasting import BacktestReport, Exhibit, TickercastError, percent
 
-CELLS = {"rnn": "Elman network", "gru": "GRU", "lstm": "LSTM", "none": "no recurrence (a control)"}
 BASELINES = {"standard": "standard (seconds)", "all": "all: GARCH, boosted trees .. (minutes)"}
 TESTS = (126, 252, 504, 756, 1260)
 DEFAULT_TEST = 756
@@ -42,19 +41,13 @@ def label(report: BacktestReport) -> str:
     """Return what a backtest is called in the list: universe, cell, dates."""
     named = ", ".join(report.universe[:MOST_NAMED])
     more = len(report.universe) - MOST_NAMED
-    cell = CELLS.get(report.plan.recipe.network.cell, report.plan.recipe.network.cell)
+    cell = elements.CELLS.get(report.plan.recipe.network.cell, report.plan.recipe.network.cell)
     symbols = f"{named} and {more} more" if more > 0 else named
     return f"{symbols} · {cell} · {report.test_first} to {report.test_last} · {report.backtest_id[-6:]}"
 
 
 def show(source: state.Source, runs: Mapping[str, BacktestReport]) -> None:
     newest = next(iter(runs))
-    asked = st.query_params.get("run", newest)
-    if asked not in runs:
-        st.warning(
-            "No such backtest is in this workspace; the newest one is shown. Next: choose another, or start one.",
-            icon=":material/search_off:",
-        )
     pick, begin = st.columns([4, 1], vertical_alignment="bottom")
     with pick:
         run = state.choose("run", {name: label(report) for name, report in runs.items()}, newest, "Run")
@@ -94,10 +87,10 @@ def show_downloads(source: state.Source, report: BacktestReport) -> None:
     with st.container(horizontal=True):
         page = reads.page(source, report.backtest_id)
         if page is None:
-            st.info("The report for people is missing from this backtest's folder.", icon=":material/info:")
+            st.info("The report is missing from this backtest's folder.", icon=":material/info:")
         else:
             st.download_button(
-                "Report for people (HTML)",
+                "Report (HTML)",
                 page,
                 f"{report.backtest_id}.html",
                 "text/html",
@@ -235,7 +228,7 @@ def offer_start(source: state.Source) -> None:
     popover = st.popover("Start a backtest", icon=":material/play_circle:", width="stretch", help=STARTED)
     with popover, st.form("start_backtest", border=False):
         universe = st.selectbox("Universe", list(offered), format_func=offered.__getitem__)
-        cell = st.selectbox("Cell", list(CELLS), format_func=CELLS.__getitem__)
+        cell = st.selectbox("Cell", list(elements.CELLS), format_func=elements.CELLS.__getitem__)
         baselines = st.selectbox("Baselines", list(BASELINES), format_func=BASELINES.__getitem__)
         test = st.selectbox("Sessions tested, the last ones", TESTS, TESTS.index(DEFAULT_TEST))
         pressed = st.form_submit_button("Start", icon=":material/play_arrow:")

@@ -119,8 +119,8 @@ def show_forecast(source: state.Source, symbol: str, controls: list) -> None:
         trust.show_provenance(issued, reads.manifest(source, issued.rows["model_id"].iloc[0]))
     if report:
         trust.show_scores(report)
-    elements.explain(*WORDS)
     show_sessions(issued)
+    elements.explain(*WORDS)
 
 
 def show_age(issued: IssuedForecast) -> None:

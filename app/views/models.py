@@ -12,11 +12,6 @@ from reads import models as reads
 
 from forecasting import TickercastError, card_markdown, promote_model, rollback_model, training_figure
 
-CELLS = {
-    "rnn": "rnn: Elman network, the default",
-    "gru": "gru: gated recurrent unit",
-    "lstm": "lstm: long short-term memory",
-}
 EVERYTHING, NOWHERE = "", "-"
 WORDS = ("champion", "refresh", "CRPS", "skill", "p", "baselines", "loss", "gradient norm", "epoch")
 
@@ -92,12 +87,6 @@ def show_decisions(decisions: pd.DataFrame) -> None:
 
 def show_model(source: state.Source, models: pd.DataFrame, universe: str, champion: str | None) -> None:
     names = list(models["model_id"])
-    asked = st.query_params.get("model", names[0])
-    if asked not in names:
-        st.warning(
-            f"There is no model {elements.plain(asked)} here; {names[0]} is shown instead.",
-            icon=":material/search_off:",
-        )
     states = dict(zip(names, models["state"], strict=True))
     st.subheader("One model")
     model_id = state.choose("model", {m: f"{m} ({states[m]})" for m in names}, names[0], "Model")
@@ -178,7 +167,7 @@ def show_training(source: state.Source, universe: str | None) -> None:
         on = where.selectbox(
             "Universe", names, names.index(universe) if universe in known else 0, format_func=known.__getitem__
         )
-        kind = cell.selectbox("Cell", list(CELLS), format_func=CELLS.__getitem__)
+        kind = cell.selectbox("Cell", list(elements.CELLS), format_func=elements.CELLS.__getitem__)
         passes = epochs.number_input("Epochs", 1, 1000, 10, help="Passes over all training windows.")
         chance = seed.number_input("Seed", 0, 10_000, 0, help="The same seed and prices make the same model.")
         pressed = st.form_submit_button("Train", icon=":material/model_training:", disabled=work.is_busy())

@@ -11,7 +11,13 @@ from forecasting import SCREENS, outlook_csv, screen_outlooks, sum_up_outlooks
 FORECAST = "views/forecast.py"
 AHEAD = {"1": "Tomorrow", "5": "A week", "20": "A month", "all": "All three"}
 COLUMNS = {"few": "The main ones", "all": "All"}
-MARKS = {"failed": "✖ failed", "stale": "▲ stale", "no forecast": "○ no forecast", "current": "● current"}
+MARKS = {
+    "failed": "✖ failed",
+    "stale": "▲ stale",
+    "no forecast": "○ no forecast",
+    "ended": "◇ ended",
+    "current": "● current",
+}
 FEW = 8  # symbols that have a link of their own below the table
 TALLEST = 15  # rows of a table that is shown whole
 
@@ -29,28 +35,8 @@ FIRST = [
 RANGES = ["median", "lower", "upper", "prob_up"]
 DETAILS = ["past_volatility", "verdict_cause", "last_session", "origin", "model_id", "mode", "flags"]
 
-MEANINGS = """
-**Median.** A price with even chances of the close being below or above it. It is nearly the last close, and that is
-right: in which direction a price moves can hardly be forecast.
-
-**Low and high.** The 90% range, meant to hold the close in 90 of 100 cases: low is the 5%, high the 95% quantile.
-
-**+1, +5, +20.** Sessions ahead of the forecast's origin: tomorrow, a week, a month of trading. A forecast that does not
-reach so far is shown at its last session.
-
-**P(up).** The chance of a close above the one that the forecast starts from.
-
-**Volatility.** How much log returns are expected to vary over the next month, a year's worth, read from their 90% range
-as if they were normal. **Against its past** is its ratio to the standard deviation of the daily log returns of the last
-252 sessions, also a year's worth: 1.00 is as usual, from 1.25 on it counts as high.
-
-**Verdict.** Whether forecasts of the next session beat a random walk with EWMA volatility in the newest
-backtest, or whether it could be luck: they tie, unless p is below 0.05, adjusted for how many symbols were tested. *Not
-tested* says that nothing is known.
-
-**State.** *Failed*: the last fetch of the symbol failed, or the last evening left it out. *Stale*: a later session is
-complete than its prices, or than its forecast, know of.
-"""
+WORDS = ("median", "low and high", "sessions ahead", "chance of a rise", "volatility", "verdict", "p", "state")
+DIGITS = {"volatility": 3, "prob_up": 2}  # of fractions, by a part of the column's name: as many as mean anything
 
 
 def show(table: pd.DataFrame) -> None:
@@ -83,6 +69,7 @@ def show(table: pd.DataFrame) -> None:
 
 def show_table(table: pd.DataFrame, horizons: list[str], *, cause_first: bool, with_details: bool) -> None:
     table = table.assign(open=table.index, mark=table["state"].map(MARKS))
+    table = table.round({c: digits for part, digits in DIGITS.items() for c in table if part in c and "ratio" not in c})
     first = [*FIRST[:2], "cause", *FIRST[2:]] if cause_first else FIRST
     ranges = [f"{name}_{horizon}" for horizon in horizons for name in RANGES]
     last = ["as_of", *(["cause"] if (table["cause"] != "").any() and not cause_first else [])]
@@ -97,7 +84,8 @@ def show_table(table: pd.DataFrame, horizons: list[str], *, cause_first: bool, w
     st.caption(
         "A row a symbol; a click on its name opens its forecast, a click on a heading sorts. Prices are in the "
         "currency named, adjusted for splits; the line is the last 60 closes, each on its own scale; +1, +5 and +20 "
-        "are sessions ahead of the forecast's origin; volatilities are of a year's log returns; instants are UTC."
+        "are sessions ahead of the forecast's origin; volatilities are of a year's log returns; the verdict is of "
+        "forecasts one session ahead; instants are UTC."
     )
 
 
@@ -117,7 +105,7 @@ def make_columns(price: str) -> dict[str, object]:
         }
     return ahead | {
         "open": kinds.ButtonColumn("Symbol", help="Opens its forecast", pinned=True, key="opened", alignment="left"),
-        "mark": kinds.TextColumn("State", help="Failed, stale, without a forecast, or current"),
+        "mark": kinds.TextColumn("State", help="Failed, stale, without a forecast, ended, or current"),
         "cause": kinds.TextColumn("What is wrong", help="Why it failed or is stale", width="medium"),
         "closes": kinds.LineChartColumn(
             "60 closes", help="The last 60 closes, each symbol on its own scale", width=110
@@ -181,5 +169,4 @@ else:
     st.markdown(sum_up_outlooks(table))
     show_evening(source)
     show(table)
-    with st.expander("What does this mean?", icon=":material/help:"):
-        st.markdown(MEANINGS)
+    elements.explain(*WORDS)

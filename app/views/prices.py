@@ -52,12 +52,6 @@ def show_all(table: pd.DataFrame) -> None:
 
 def show_symbol(source: state.Source, table: pd.DataFrame) -> None:
     symbols = list(table["symbol"])
-    asked = st.query_params.get("symbol", symbols[0])
-    if asked not in symbols:
-        st.warning(
-            f"Nothing of {elements.plain(asked)} is stored; {symbols[0]} is shown instead. Next: fetch it below.",
-            icon=":material/search_off:",
-        )
     symbol = state.choose("symbol", {s: s for s in symbols}, symbols[0], "Symbol")
     row = table.set_index("symbol").loc[symbol]
     if row["outcome"] not in ("", "ok"):

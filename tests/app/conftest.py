@@ -30,7 +30,9 @@ def open_app(monkeypatch):
 
     def run(root: Path, page: str = "forecast", claims: dict | None = None, **query: str) -> AppTest:
         monkeypatch.setenv("STOCKCAST_WORKSPACE", str(root))
-        app = AppTest.from_file(str(APP / "main.py"), default_timeout=30).switch_page(f"views/{page}.py")
+        app = AppTest.from_file(str(APP / "main.py"), default_timeout=30)
+        if page != "overview":  # the first page
+            app.switch_page(f"views/{page}.py")
         app.user = claims or {}  # what the sign-in provider said of who looks
         for name, value in query.items():
             app.query_params[name] = value

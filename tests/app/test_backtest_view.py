@@ -112,7 +112,7 @@ def test_a_run_is_chosen_by_the_url_from_the_list_and_by_nothing_else(open_app, 
     assert f"Backtest `{older}`" in words(app)
     other = open_app(workspace.root, PAGE, run=f"../backtests/{older}")
     assert not other.exception
-    assert "No such backtest" in other.warning[0].value
+    assert "is not offered here" in other.warning[0].value
     assert control(other, "run").value == report.backtest_id
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_table_and_a_lost_report_take_themselves_away_alone(open_app, 
     assert not app.exception
     assert report.summary() in words(app).replace("\\", "")
     assert "not whole" in app.error[0].value
-    assert "The report for people is missing" in words(app)
+    assert "The report is missing" in words(app)
 
 
 def test_a_suspected_leak_is_said_before_all_else(open_app, filled, report, tmp_path):

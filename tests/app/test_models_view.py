@@ -103,7 +103,7 @@ def test_the_chosen_model_comes_from_the_url_and_its_training_is_drawn(open_app,
     assert len(loss["x"]) == 2
     app = open_app(workspace.root, page="models", model="../registry", universe="<b>")
     assert not app.exception
-    assert "There is no model ../registry here" in app.warning[0].value
+    assert "Model: ../registry is not offered here" in app.warning[1].value
 
 
 def test_models_that_the_registry_does_not_know_are_shown_apart(open_app, place):

@@ -11,7 +11,7 @@ from forecasting.evening_report import EveningReport, save_report
 
 @pytest.fixture(scope="module")
 def mixed(filled, tmp_path_factory) -> Workspace:
-    """Return a workspace of SYN1 (current), SYN2 (left out by the last evening), VOD.L (stale) and NOPE (unknown)."""
+    """Return a workspace of SYN1 (embedded), SYN2 (left out by the last evening), VOD.L (stale) and NOPE (unknown)."""
     workspace = Workspace(shutil.copytree(filled.root, tmp_path_factory.mktemp("mixed") / "copy"))
     asked(workspace, "NOPE", "unknown_symbol", "no <b>such</b> symbol", at=FETCHED)
     ended = FETCHED + pd.Timedelta(hours=1)
@@ -41,13 +41,13 @@ def test_every_symbol_has_a_row_with_what_is_known_of_it(open_app, mixed):
     assert not app.exception
     shown, read = table(app), read_outlooks(mixed, pd.Timestamp.now(tz="UTC"))
     assert shown.index.tolist() == ["NOPE", "SYN1", "SYN2", "VOD.L"]
-    assert shown["mark"].tolist() == ["✖ failed", "● current", "✖ failed", "▲ stale"]
+    assert shown["mark"].tolist() == ["✖ failed", "◇ ended", "✖ failed", "▲ stale"]
     assert shown["cause"].tolist() == read["cause"].tolist()
     assert shown["verdict"].tolist()[1:] == ["ties with", "ties with", "not tested"]
     for column in ("last_close", "change", "volatility_ratio", "median_1", "lower_5", "upper_20", "prob_up_20"):
         assert shown[column].tolist() == pytest.approx(read[column].tolist(), nan_ok=True)
     assert len(shown.loc["SYN1", "closes"]) == 60
-    assert "4 symbols, prices up to Mon 2018-12-31; 2 failed, 1 stale." in words(app)
+    assert "4 symbols, prices up to Mon 2018-12-31; 2 failed, 1 stale, 1 ended." in words(app)
     assert "Last evening, ended 2026-01-05 13:00 UTC: partly done; failed: SYN2" in words(app)
 
 
@@ -121,3 +121,15 @@ def test_a_damaged_ledger_is_told_in_plain_words_and_a_damaged_evening_is_passed
     assert not app.exception
     assert "cannot be read" in app.error[0].value
     assert "next:" in app.error[0].value
+
+
+def test_who_types_the_name_of_the_first_page_comes_to_it(open_app, mixed):
+    app = open_app(mixed.root, "overview", symbols="SYN1").switch_page("views/overview.py").run()
+    assert not app.exception
+    assert app.title[0].value == "Overview"
+    assert table(app).index.tolist() == ["SYN1"]
+
+
+def test_the_url_asking_for_what_is_not_there_is_told(open_app, mixed):
+    app = open_app(mixed.root, "overview", ahead="<b>77")
+    assert "is not offered here; All three is shown instead" in app.warning[0].value

@@ -85,7 +85,7 @@ def test_a_symbol_that_never_came_and_one_that_is_not_stored_are_told_apart(open
     assert "No bar of GONE is stored" in words(app)
     app = open_app(troubled.root, page="prices", symbol="../models")
     assert not app.exception
-    assert "Nothing of ../models is stored; GONE is shown instead" in app.warning[0].value
+    assert "Symbol: ../models is not offered here; GONE is shown instead" in app.warning[0].value
 
 
 def test_the_history_and_the_filter_are_in_the_url(open_app, filled):
