@@ -43,7 +43,7 @@ def show_foot() -> None:
 
 def open_overview() -> None:
     """Open the first page, whose address is the server's own, for who typed its name."""
-    st.switch_page(first, query_params=st.query_params.to_dict())
+    st.switch_page(first)
 
 
 st.set_page_config(page_title="tickercast", page_icon="📈", layout="wide")
