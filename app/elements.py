@@ -128,6 +128,14 @@ def explain(*words: str) -> None:
         st.markdown("\n\n".join(MEANINGS[word] for word in words))
 
 
+def drawn_once(max_entries: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that keeps what a function draws, and shows it again where its arguments are the same.
+
+    The first one is the `Source`. All that it draws depends on its arguments alone, and it holds no control.
+    """
+    return st.cache_data(max_entries=max_entries, show_spinner=False)
+
+
 def page_color() -> str:
     """Return the page's background, for figures that are saved as images."""
     return st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor") or "#ffffff"

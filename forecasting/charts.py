@@ -74,7 +74,8 @@ def forecast_figure(
     currency = escape(forecast.instrument.currency, quote=False)
     axis = list(dict.fromkeys(_iso(day) for day in (*bars.index, forecast.origin, *forecast.target_sessions)))
     places = set(axis)
-    figure = go.Figure()
+    layout = _layout(axis, currency, escape(title, quote=False))
+    figure = go.Figure(layout={**layout, "paper_bgcolor": background, "plot_bgcolor": background})
     _draw_earlier(figure, earlier, places)
     for coverage, interval in reversed(forecast.intervals().items()):
         figure.add_scatter(
@@ -90,8 +91,6 @@ def forecast_figure(
         outcome = series.bars["close"].reindex(forecast.target_sessions).dropna()
         _draw_outcome(figure, forecast, outcome, currency)
     figure.add_vline(x=_iso(forecast.origin), line={"color": GREY, "width": 1, "dash": "dot"})
-    layout = _layout(axis, currency, escape(title, quote=False))
-    figure.update_layout(layout, paper_bgcolor=background, plot_bgcolor=background)
     return figure
 
 

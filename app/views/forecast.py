@@ -8,18 +8,17 @@ import state
 import streamlit as st
 import trust
 import work
+from pieces import forecast as pieces
 from reads import forecast as reads
 
 from forecasting import (
     IssuedForecast,
     TickercastError,
     csv_text,
-    forecast_figure,
     job_at_work,
     long_table,
     normalize_symbol,
     price_text,
-    range_table,
     wide_table,
 )
 
@@ -96,30 +95,31 @@ def offer_to_forecast(symbol: str) -> None:
 
 
 def show_forecast(source: state.Source, symbol: str, controls: list) -> None:
-    span, shape, past = controls
-    with span:
+    span_at, shape_at, past_at = controls
+    with span_at:
         history = state.choose("history", HISTORIES, "63", "History shown", buttons=True)
-    with shape:
-        drawn = state.choose("shape", SHAPES, "line", "Prices drawn as", buttons=True)
-    with past:
+    with shape_at:
+        shape = state.choose("shape", SHAPES, "line", "Prices drawn as", buttons=True)
+    with past_at:
         earlier = state.choose("past", EARLIER, "0", "Earlier forecasts, a week apart", buttons=True)
     issued = reads.issued_forecast(source, symbol)
-    report = reads.backtest_report(source, issued.rows["model_id"].iloc[0])
+    model_id = issued.rows["model_id"].iloc[0]
+    report = reads.backtest_report(source, model_id)
     show_age(issued)
     for trouble in reads.troubles(source, symbol):
         st.warning(elements.plain(trouble), icon=":material/warning:")
     show_key_numbers(issued)
     for remark in issued.remarks:
         st.info(remark, icon=":material/info:")
-    show_chart(source, issued, int(history), drawn == "candles", int(earlier))
+    pieces.chart(source, symbol, int(history), shape == "candles", int(earlier), elements.page_color())
     verdict, origin = st.columns([3, 2], gap="large")
     with verdict:
         trust.show_verdict(report, symbol)
     with origin:
-        trust.show_provenance(issued, reads.manifest(source, issued.rows["model_id"].iloc[0]))
+        trust.show_provenance(issued, reads.manifest(source, model_id))
     if report:
-        trust.show_scores(report)
-    show_sessions(issued)
+        pieces.scores(source, model_id)
+    show_sessions(source, issued)
     elements.explain(*WORDS)
 
 
@@ -171,71 +171,13 @@ def show_key_numbers(issued: IssuedForecast) -> None:
             )
 
 
-def show_chart(source: state.Source, issued: IssuedForecast, history: int, candles: bool, count: int) -> None:
-    forecast = issued.forecast
-    earlier = reads.earlier_forecasts(source, forecast.symbol, count) if count else []
-    figure = forecast_figure(
-        issued.series,
-        forecast,
-        history,
-        candles=candles,
-        earlier=earlier,
-        background=elements.page_color(),
-        title=f"{forecast.symbol}, forecast from {forecast.origin:%a %Y-%m-%d}",
-    )
-    st.plotly_chart(figure, config=image_button(issued), key="fan")
-    drawn = "Prices from open to close, with their highs and lows," if candles else "Closing prices"
-    estimated = " Diamonds: the exchange has not published its holidays that far, so the date is estimated."
-    reports = " Circles: the ranges are wider, because a quarterly report is likely up to there."
-    before = (
-        " Dashed, in orange: medians and 80% ranges of earlier forecasts as they were issued, one a week at most, as "
-        "far as they begin in the history shown; prices are in today's shares."
-    )
-    st.caption(
-        f"{drawn} of {forecast.symbol} in {forecast.instrument.currency_in_words}, adjusted for splits, and its "
-        f"forecast for the next {elements.sessions(forecast.horizon)}: the median, and the ranges meant to hold the "
-        "close with 50%, 80%, 90% and 95% probability (95%: the dotted outline). One place per session; weekends and "
-        "holidays take none."
-        + (estimated if forecast.estimated.any() else "")
-        + (reports if any("report_likely" in flags for flags in forecast.flags()) else "")
-        + (before if earlier else "")
-    )
-    if count and not earlier:
-        st.caption("No forecast of it was issued a week before this one or earlier.")
-
-
-def image_button(issued: IssuedForecast) -> dict:
-    """Return plotly's settings for a chart whose one button saves it as an image."""
-    return {
-        "displayModeBar": True,
-        "displaylogo": False,
-        "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": "png", "filename": file_stem(issued), "scale": 2},
-    }
-
-
-def file_stem(issued: IssuedForecast) -> str:
-    return f"forecast-{issued.forecast.symbol}-{issued.forecast.origin:%Y-%m-%d}-{issued.rows['model_id'].iloc[0]}"
-
-
-def show_sessions(issued: IssuedForecast) -> None:
-    forecast = issued.forecast
+def show_sessions(source: state.Source, issued: IssuedForecast) -> None:
+    symbol = issued.forecast.symbol
     st.subheader("Session by session")
-    table = range_table(forecast)
-    estimated = {"estimated": ("Date estimated", "{}")} if forecast.estimated.any() else {}
-    columns = {
-        "target_session": ("Session", "{:%a %Y-%m-%d}"),
-        "horizon": ("Ahead", "{}"),
-        **estimated,
-        "prob_up": ("Chance of a rise", "{:.0%}"),
-        "median": ("Median", price_text),
-        **{name: (f"{name[-2:]}% range", "{}") for name in table if name.startswith("range_")},
-    }
-    elements.show_table(table, columns)
-    st.caption(f"Prices in {forecast.instrument.currency_in_words}; a rise is a close above the last one.")
+    pieces.sessions(source, symbol)
     with st.expander("All quantiles", icon=":material/table:"):
-        show_quantiles(issued, estimated)
-    stem = file_stem(issued)
+        pieces.quantiles(source, symbol)
+    stem = pieces.file_stem(issued)
     with st.container(horizontal=True):
         for label, suffix, export in (
             ("CSV for spreadsheets (wide)", "-wide", wide_table),
@@ -249,24 +191,6 @@ def show_sessions(issued: IssuedForecast) -> None:
                 on_click="ignore",
                 icon=":material/download:",
             )
-
-
-def show_quantiles(issued: IssuedForecast, estimated: dict) -> None:
-    forecast = issued.forecast
-    columns = {
-        "target_session": ("Session", "{:%a %Y-%m-%d}"),
-        "horizon": ("Ahead", "{}"),
-        **estimated,
-        **({} if forecast.report_widening is None else {"report_widening": ("Wider for a report", "{:+.0%}")}),
-        "expected": ("Mean", price_text),
-        **{str(level): (f"{level:.1%}".replace(".0%", "%"), price_text) for level in forecast.levels},
-    }
-    table = forecast.frame().reset_index().assign(report_widening=forecast.report_widening)
-    elements.show_table(table.rename(columns=str), columns)
-    st.caption(
-        f"Prices in {forecast.instrument.currency_in_words}; a column's heading is the chance of a close below its "
-        "price."
-    )
 
 
 source = state.current()
