@@ -3,7 +3,6 @@
 from typing import Any
 
 import access
-import elements
 import streamlit as st
 
 from forecasting import BacktestReport, IssuedForecast
