@@ -3,9 +3,10 @@
 from typing import Any
 
 import access
+import elements
 import streamlit as st
 
-from forecasting import BacktestReport, IssuedForecast
+from forecasting import BacktestReport, IssuedForecast, make_headline
 
 MOST_NAMED = 12
 MODES = {
@@ -44,3 +45,28 @@ def show_provenance(issued: IssuedForecast, model: dict[str, Any] | None) -> Non
         lines.append(f"The model learned from {symbols}{outside}, up to {model['trained_until']}")
     lines.append("A statistical statement, **not investment advice**")
     st.markdown("\n".join(f"- {line}" for line in lines))
+
+
+def show_scores(report: BacktestReport) -> None:
+    columns = {
+        "horizon": ("Sessions ahead", "{}"),
+        "rows": ("Forecasts scored", "{:,}"),
+        "crps": ("CRPS, network", "{:.5f}"),
+        "crps_judge": ("CRPS, EWMA random walk", "{:.5f}"),
+        "skill": ("Skill against it", "{:+.1%}"),
+        "low": ("at least", "{:+.1%}"),
+        "high": ("at most", "{:+.1%}"),
+        "p": ("p", elements.p_text),
+        "verdict": ("The network …", "{}"),
+        "strongest": ("Strongest baseline", "{}"),
+        "skill_strongest": ("Skill against it ", "{:+.1%}"),
+        "p_strongest": ("p ", elements.p_text),
+        **{f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)},
+    }
+    elements.show_table(make_headline(report.scores), columns)
+    st.caption(
+        f"Walk-forward scores, origins {report.test_first} to {report.test_last}: every forecast was made by a network "
+        "trained on earlier sessions only. CRPS is in log return, lower is better. "
+        "Skill: by how much it is lower, with its 90% interval. The EWMA random walk counts as it is or calibrated, "
+        "whichever is better."
+    )

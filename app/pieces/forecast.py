@@ -2,10 +2,11 @@
 
 import elements
 import streamlit as st
+import trust
 from reads import forecast as reads
 from state import Source
 
-from forecasting import IssuedForecast, forecast_figure, make_headline, price_text, range_table
+from forecasting import IssuedForecast, forecast_figure, price_text, range_table
 
 
 @elements.drawn_once(max_entries=128)
@@ -99,27 +100,5 @@ def quantiles(source: Source, symbol: str) -> None:
 @elements.drawn_once(max_entries=16)
 def scores(source: Source, model_id: str) -> None:
     """Show the walk-forward scores of a model's recipe, where it has been backtested."""
-    if (report := reads.backtest_report(source, model_id)) is None:
-        return
-    columns = {
-        "horizon": ("Sessions ahead", "{}"),
-        "rows": ("Forecasts scored", "{:,}"),
-        "crps": ("CRPS, network", "{:.5f}"),
-        "crps_judge": ("CRPS, EWMA random walk", "{:.5f}"),
-        "skill": ("Skill against it", "{:+.1%}"),
-        "low": ("at least", "{:+.1%}"),
-        "high": ("at most", "{:+.1%}"),
-        "p": ("p", elements.p_text),
-        "verdict": ("The network …", "{}"),
-        "strongest": ("Strongest baseline", "{}"),
-        "skill_strongest": ("Skill against it ", "{:+.1%}"),
-        "p_strongest": ("p ", elements.p_text),
-        **{f"coverage_{c}": (f"Inside {c}% range", "{:.1%}") for c in (80, 90)},
-    }
-    elements.show_table(make_headline(report.scores), columns)
-    st.caption(
-        f"Walk-forward scores, origins {report.test_first} to {report.test_last}: every forecast was made by a network "
-        "trained on earlier sessions only. CRPS is in log return, lower is better. "
-        "Skill: by how much it is lower, with its 90% interval. The EWMA random walk counts as it is or calibrated, "
-        "whichever is better."
-    )
+    if report := reads.backtest_report(source, model_id):
+        trust.show_scores(report)
