@@ -8,9 +8,10 @@ import pandas as pd
 import state
 import streamlit as st
 import work
+from pieces import prices as pieces
 from reads import prices as reads
 
-from forecasting import EMBEDDED_SOURCES, TickercastError, closes_figure, completeness_figure, split_symbols
+from forecasting import EMBEDDED_SOURCES, TickercastError, split_symbols
 
 SOURCES = {
     "yahoo": "Yahoo, live prices",
@@ -21,33 +22,10 @@ HISTORIES = {"252": "1 yr", "1260": "5 yr", "all": "All"}
 WORDS = ("session", "gap", "quarantine", "flag", "restatement")
 
 
-def show_all(table: pd.DataFrame) -> None:
-    troubled = table[table["troubled"]]
-    shown = {"all": f"All {len(table)}", "troubled": f"With troubles {len(troubled)}"}
-    chosen = troubled if state.choose("show", shown, "all", "Symbols shown", buttons=True) == "troubled" else table
-    columns = {
-        "symbol": ("Symbol", "{}"),
-        "first": ("First session", elements.day_text),
-        "last": ("Last session", elements.day_text),
-        "bars": ("Bars", "{:,}"),
-        "gaps": ("Gaps", "{:,}"),
-        "quarantined": ("Quarantined", "{:,}"),
-        "restatements": ("Restatements", "{:,}"),
-        "source": ("Source", elements.known),
-        "currency": ("Currency", elements.known),
-        "fetched": ("Last fetch (UTC)", elements.instant_text),
-        "outcome": ("Outcome", elements.known),
-        "cause": ("Cause of failure", elements.known),
-    }
-    if chosen.empty:
-        st.success("No symbol has gaps, quarantined bars or a failed fetch.", icon=":material/check:")
-    else:
-        elements.show_table(chosen, columns)
-    st.caption(
-        "Gaps: sessions of the exchange's calendar between the first and the last bar that have none. Quarantined: "
-        "sessions with rows that broke a rule and are kept apart. Restatements: how often a source changed what it had "
-        "told. Troubled is a symbol with either of the first two, without bars, or whose last fetch failed."
-    )
+def show_all(source: state.Source, table: pd.DataFrame) -> None:
+    shown = {"all": f"All {len(table)}", "troubled": f"With troubles {table['troubled'].sum()}"}
+    chosen = state.choose("show", shown, "all", "Symbols shown", buttons=True)
+    pieces.symbols(source, chosen == "troubled")
 
 
 def show_symbol(source: state.Source, table: pd.DataFrame) -> None:
@@ -65,8 +43,10 @@ def show_symbol(source: state.Source, table: pd.DataFrame) -> None:
     if prices is None or prices.months.empty:
         st.info(f"No bar of {elements.plain(symbol)} is stored.", icon=":material/info:")
     else:
-        show_completeness(symbol, prices)
-        show_closes(prices)
+        st.subheader("How complete is it?")
+        pieces.completeness(source, symbol)
+        chosen = state.choose("history", HISTORIES, "all", "History shown", buttons=True)
+        pieces.closes(source, symbol, None if chosen == "all" else int(chosen))
     if prices is not None:
         show_findings(symbol, prices.findings)
         show_restatements(prices.restatements)
@@ -79,27 +59,6 @@ def offer_fetch(symbol: str, source: str) -> None:
     elif source:
         command = ("fetch", symbol, "--source", source)
         work.offer(f"Fetch {symbol} now", command, "fetch_one", "Ask for the missing sessions", ":material/sync:")
-
-
-def show_completeness(symbol: str, prices: reads.SymbolPrices) -> None:
-    st.subheader("How complete is it?")
-    st.plotly_chart(completeness_figure(prices.months), config={"displayModeBar": False}, key="completeness")
-    st.caption(
-        f"A cell per month of {elements.plain(symbol)}. Light: every session has a bar. A number: so many sessions "
-        "have none; with a q, rows of so many sessions are in quarantine instead. Beside the year, the share of its "
-        "sessions that have a bar."
-    )
-
-
-def show_closes(prices: reads.SymbolPrices) -> None:
-    chosen = state.choose("history", HISTORIES, "all", "History shown", buttons=True)
-    history = None if chosen == "all" else int(chosen)
-    figure = closes_figure(prices.series, prices.findings, history)
-    st.plotly_chart(figure, config={"displayModeBar": False}, key="closes")
-    st.caption(
-        f"Closes in {prices.series.instrument.currency_in_words}, adjusted for splits, on a logarithmic axis; the line "
-        "is broken where sessions lack. Crosses: rows in quarantine; diamonds: flags."
-    )
 
 
 def show_findings(symbol: str, findings: pd.DataFrame) -> None:
@@ -201,7 +160,7 @@ holdings = reads.holdings(source)
 if holdings.empty:
     state.explain_empty(source)
 else:
-    show_all(holdings)
+    show_all(source, holdings)
     show_symbol(source, holdings)
     show_all_findings(source)
     elements.explain(*WORDS)

@@ -23,12 +23,16 @@ def no_page_fails(caplog):
     assert not [record for record in caplog.get_records("call") if record.name == "tickercast.dashboard"]
 
 
+@pytest.fixture(autouse=True)
+def _main_stays(monkeypatch):
+    """A page takes the main module's place: processes that later tests start would begin with the page."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture
 def open_app(monkeypatch):
     """Return a function that opens a page of the app on a workspace, as its server would."""
     monkeypatch.setattr(sys, "path", [str(APP), *sys.path])
-    # a page takes its place, and processes that later tests start would begin with the page
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def run(root: Path, page: str = "forecast", claims: dict | None = None, **query: str) -> AppTest:
         monkeypatch.setenv("STOCKCAST_WORKSPACE", str(root))
