@@ -28,7 +28,7 @@ def main() -> None:
         options = ["--source", "sample", "--workspace", str(workspace.root)]
         subprocess.run([sys.executable, "-m", "forecasting", "run", *options], check=True)
         server = Server(workspace.root)
-        page = browser.new_page(viewport={"width": WIDTH, "height": 860}, device_scale_factor=1)
+        page = browser.new_page(viewport={"width": WIDTH, "height": 960}, device_scale_factor=1)
         page.goto(f"{server.url}/forecast?symbol=^GSPC")
         wait_for_charts(page)
         page.screenshot(path=DOCS / "dashboard.png")
