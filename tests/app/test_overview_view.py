@@ -39,7 +39,7 @@ def test_an_empty_workspace_says_which_command_fills_it_and_stays_untouched(open
 def test_every_symbol_has_a_row_with_what_is_known_of_it(open_app, mixed):
     app = open_app(mixed.root, "overview")
     assert not app.exception
-    shown, read = table(app), read_outlooks(mixed, pd.Timestamp.now(tz="UTC"))
+    shown, read = table(app), read_outlooks(mixed, pd.Timestamp.now(tz="UTC").floor("h"))
     assert shown.index.tolist() == ["NOPE", "SYN1", "SYN2", "VOD.L"]
     assert shown["mark"].tolist() == ["✖ failed", "◇ ended", "✖ failed", "▲ stale"]
     assert shown["cause"].tolist() == read["cause"].tolist()
@@ -102,7 +102,7 @@ def test_the_shown_symbols_download_as_csv(open_app, mixed, monkeypatch):
     offered = {}
     monkeypatch.setattr("streamlit.download_button", lambda label, data, name, *_, **__: offered.update({name: data()}))
     open_app(mixed.root, "overview", symbols="SYN1")
-    read = read_outlooks(mixed, pd.Timestamp.now(tz="UTC"))
+    read = read_outlooks(mixed, pd.Timestamp.now(tz="UTC").floor("h"))
     assert offered == {"overview.csv": outlook_csv(read.loc[["SYN1"]])}
 
 
