@@ -134,7 +134,7 @@ def test_a_day_of_the_track_record_shows_its_fan_and_what_happened(url, page):
 def test_the_report_of_a_backtest_is_downloaded_whole(url, page):
     page.goto(f"{url}/backtest")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Report for people").click()
+        page.get_by_role("button", name="Report (HTML)").click()
     assert "<html" in download.value.path().read_text()[:200]
 
 
