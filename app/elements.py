@@ -169,24 +169,24 @@ def offer_csv(label: str, table: pd.DataFrame, name: str) -> None:
 
 def known(value: object) -> str:
     """Return a value for a table; a dash where there is none."""
-    return "–" if pd.isna(value) or value == "" else str(value)  # noqa: RUF001
+    return NOTHING if pd.isna(value) or value == "" else str(value)
 
 
 def number(form: str) -> Callable[[float], str]:
     """Return how to write numbers for a table: a dash where there is none."""
-    return lambda value: known(None) if pd.isna(value) else form.format(value)
+    return lambda value: NOTHING if pd.isna(value) else form.format(value)
 
 
 def whole(value: float) -> str:
-    return known(None) if pd.isna(value) else f"{value:,.0f}"
+    return NOTHING if pd.isna(value) else f"{value:,.0f}"
 
 
 def day_text(day: pd.Timestamp) -> str:
-    return known(None) if pd.isna(day) else f"{day:%Y-%m-%d}"
+    return NOTHING if pd.isna(day) else f"{day:%Y-%m-%d}"
 
 
 def instant_text(instant: pd.Timestamp) -> str:
-    return known(None) if pd.isna(instant) else f"{instant:%Y-%m-%d %H:%M}"
+    return NOTHING if pd.isna(instant) else f"{instant:%Y-%m-%d %H:%M}"
 
 
 def p_text(p: float) -> str:

@@ -143,14 +143,7 @@ def show_table(record: reads.Record, chosen: reads.Chosen) -> None:
         "of a symbol from one origin the first one counts. A dash: too few origins to say, 20 or four times as many as "
         "sessions ahead are needed."
     )
-    st.download_button(
-        "Record as CSV",
-        record.table.to_csv(index=False),
-        f"track-record-{chosen.mode}.csv",
-        "text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    elements.offer_csv("Record as CSV", record.table, f"track-record-{chosen.mode}.csv")
 
 
 def show_pit(record: reads.Record, horizon: int) -> None:
