@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import access
 import elements
+import meanings
 import state
 import streamlit as st
 import trust
@@ -64,7 +65,7 @@ def show(source: state.Source, runs: Mapping[str, BacktestReport]) -> None:
         show_tables(report)
     except TickercastError as error:
         st.error(elements.plain(str(error)), icon=":material/error:")
-    elements.explain(*WORDS)
+    meanings.explain(*WORDS)
 
 
 def show_verdict(report: BacktestReport) -> None:

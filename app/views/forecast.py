@@ -4,6 +4,7 @@ import shlex
 
 import access
 import elements
+import meanings
 import state
 import streamlit as st
 import trust
@@ -120,7 +121,7 @@ def show_forecast(source: state.Source, symbol: str, controls: list) -> None:
     if report:
         pieces.scores(source, model_id)
     show_sessions(source, issued)
-    elements.explain(*WORDS)
+    meanings.explain(*WORDS)
 
 
 def show_age(issued: IssuedForecast) -> None:

@@ -4,6 +4,7 @@ from functools import partial
 
 import access
 import elements
+import meanings
 import pandas as pd
 import state
 import streamlit as st
@@ -195,6 +196,6 @@ else:
     if chosen != NOWHERE:
         show_decisions(reads.decisions(source).query("universe == @chosen"))
     show_training(source, chosen)
-    elements.explain(*WORDS)
+    meanings.explain(*WORDS)
     if "asked_change" in st.session_state:
         confirm(source, serving)

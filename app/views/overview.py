@@ -1,6 +1,7 @@
 """The universe at a glance: a row a symbol."""
 
 import elements
+import meanings
 import pandas as pd
 import state
 import streamlit as st
@@ -169,4 +170,4 @@ else:
     st.markdown(sum_up_outlooks(table))
     show_evening(source)
     show(table)
-    elements.explain(*WORDS)
+    meanings.explain(*WORDS)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import access
 import elements
+import meanings
 import pandas as pd
 import state
 import streamlit as st
@@ -163,5 +164,5 @@ else:
     show_all(source, holdings)
     show_symbol(source, holdings)
     show_all_findings(source)
-    elements.explain(*WORDS)
+    meanings.explain(*WORDS)
 show_fetching(holdings)

@@ -3,6 +3,7 @@
 import access
 import calls
 import elements
+import meanings
 import pandas as pd
 import state
 import streamlit as st
@@ -46,7 +47,7 @@ def show(source: state.Source) -> None:
     show_pit(record, horizon)
     calls.show_extremes(record.calls[horizon], horizon)
     calls.show_day(source, of_mode, chosen)
-    elements.explain(*WORDS)
+    meanings.explain(*WORDS)
 
 
 def choose_part(of_mode: pd.DataFrame, mode: str, view: str) -> reads.Chosen:
