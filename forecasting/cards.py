@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from forecasting.errors import BundleError
-from forecasting.evaluation.report import BacktestReport, find_report
+from forecasting.evaluation.finished import find_report
+from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import make_headline
 from forecasting.model.manifest import list_models, read_bundle, read_manifest
 from forecasting.registry import Entry, Registry

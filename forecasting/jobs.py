@@ -16,8 +16,9 @@ from forecasting.checks import leave_out_short, require_whole
 from forecasting.config import BacktestConfig, Progress, Recipe, no_progress
 from forecasting.errors import DataError
 from forecasting.evaluation.audit.leakage import AuditReport, audit_network, audit_store
+from forecasting.evaluation.finished import find_backtest
 from forecasting.evaluation.folds import require_longer_than
-from forecasting.evaluation.report import BacktestReport, find_backtest
+from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.workers import Workers
 from forecasting.ingestion.collector import make_provider
 from forecasting.ingestion.provider import Provider

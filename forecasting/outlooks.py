@@ -12,7 +12,8 @@ import pandas as pd
 from scipy.special import ndtri
 
 from forecasting.errors import TickercastError
-from forecasting.evaluation.report import BacktestReport, find_report
+from forecasting.evaluation.finished import find_report
+from forecasting.evaluation.report import BacktestReport
 from forecasting.evening_report import EveningReport, last_report
 from forecasting.forecasts import central_intervals, flags_of
 from forecasting.instruments import Instrument, is_symbol, why_stale

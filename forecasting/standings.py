@@ -8,7 +8,8 @@ import pandas as pd
 
 from forecasting.cards import read_models
 from forecasting.errors import BundleError
-from forecasting.evaluation.report import BacktestReport, find_report
+from forecasting.evaluation.finished import find_report
+from forecasting.evaluation.report import BacktestReport
 from forecasting.evaluation.verdicts import Verdict
 from forecasting.model.manifest import read_manifest
 from forecasting.registry import Registry

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.errors import DataError
-from forecasting.evaluation.report import list_backtests, load_report
+from forecasting.evaluation.finished import list_backtests
+from forecasting.evaluation.report import load_report
 from forecasting.holdings import read_holdings
 from forecasting.ledger import Ledger
 from forecasting.model.manifest import list_models

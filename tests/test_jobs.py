@@ -9,7 +9,7 @@ from forecasting import bars, instruments, steps
 from forecasting.config import BacktestConfig, CalibrationConfig, NetworkConfig, Recipe, TrainingConfig
 from forecasting.errors import BundleError, DataError, FetchError, ModelError
 from forecasting.evaluation.baselines import RandomWalk
-from forecasting.evaluation.report import find_report
+from forecasting.evaluation.finished import find_report
 from forecasting.events import no_events
 from forecasting.exports.publishing import export_issued
 from forecasting.ingestion.collector import source_of_new

@@ -10,7 +10,7 @@ import time
 import pytest
 from cli_helpers import SMALL, Tickercast
 
-from forecasting.evaluation.report import list_backtests
+from forecasting.evaluation.finished import list_backtests
 from forecasting.ledger import Ledger
 from forecasting.store import PriceStore
 

@@ -1,8 +1,7 @@
-"""A finished backtest in its folder: written, read back, and found again."""
+"""A finished backtest in its folder: written, and read back."""
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.config import Recipe, config_from_json
 from forecasting.errors import DataError, UsageError
 from forecasting.evaluation.alarms import LEAKS
 from forecasting.evaluation.comparison import Comparison
@@ -25,10 +23,10 @@ from forecasting.evaluation.verdicts import Verdict, judge_in_words, make_verdic
 from forecasting.evaluation.walkforward import Backtest
 from forecasting.workspace import write_atomic, write_json, writing
 
-FORECASTS, SCORES = "forecasts.parquet", "scores.csv"
-"""Files of a backtest's folder."""
+FORECASTS, SCORES, MANIFEST = "forecasts.parquet", "scores.csv", "backtest.json"
+"""Files of a backtest's folder; one without a manifest was never published."""
 
-_MANIFEST, _PAGE, _TABLES = "backtest.json", "report.html", "tables"
+_PAGE, _TABLES = "report.html", "tables"
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def save_backtest(
     write_atomic(folder / SCORES, comparison.scores.to_csv(index=False))
     report = _build(folder, content, comparison.scores)
     write_atomic(report.page, make_page(backtest, comparison, plan, report.summary(), data_as_of))
-    write_json(folder / _MANIFEST, content)  # last: a folder without it was never published
+    write_json(folder / MANIFEST, content)  # last
     return report
 
 
@@ -250,7 +248,7 @@ def load_report(folder: Path) -> BacktestReport:
         The folder holds no finished backtest.
     """
     try:
-        content = json.loads((folder / _MANIFEST).read_text())
+        content = json.loads((folder / MANIFEST).read_text())
         return _build(folder, content, pd.read_csv(folder / SCORES))
     except (OSError, ValueError, TypeError, KeyError, UsageError) as error:
         raise _not_whole(folder, error) from error
@@ -258,60 +256,3 @@ def load_report(folder: Path) -> BacktestReport:
 
 def _not_whole(folder: Path, error: Exception) -> DataError:
     return DataError(f"backtest {folder.name} is not whole ({error!r}); next: tickercast backtest")
-
-
-def list_backtests(backtests: Path) -> dict[str, Path]:
-    """Return the folders of the finished backtests by ID."""
-    return {path.parent.name: path.parent for path in sorted(backtests.glob(f"*/{_MANIFEST}"))}
-
-
-def find_backtest(backtests: Path, backtest_id: str | None = None) -> BacktestReport:
-    """Return a finished backtest by its ID, or the one that was written last.
-
-    Raises
-    ------
-    DataError
-        There is no such backtest, or it is damaged.
-    """
-    folders = list_backtests(backtests)
-    if backtest_id is None:
-        if not folders:
-            raise DataError("no backtest in the workspace; next: tickercast backtest")
-        return load_report(max(folders.values(), key=_written_at))
-    if backtest_id not in folders:
-        raise DataError(
-            f"no backtest {backtest_id[:40]!r} in the workspace, which holds {', '.join(folders) or 'none'}; "
-            "next: tickercast backtest"
-        )
-    return load_report(folders[backtest_id])
-
-
-def _written_at(folder: Path) -> float:
-    return (folder / _MANIFEST).stat().st_mtime
-
-
-def read_backtests(backtests: Path) -> tuple[list[BacktestReport], dict[str, str]]:
-    """Return the finished backtests, the one that was written last first, and by ID what is wrong with damaged ones."""
-    reports, damaged = [], {}
-    for backtest_id, folder in sorted(list_backtests(backtests).items(), key=lambda x: _written_at(x[1]), reverse=True):
-        try:
-            reports.append(load_report(folder))
-        except DataError as error:
-            damaged[backtest_id] = str(error)
-    return reports, damaged
-
-
-def find_report(backtests: Path, universe: Sequence[str], recipe: Mapping[str, Any]) -> BacktestReport | None:
-    """Return the newest backtest of a recipe on exactly these symbols, if there is one.
-
-    Parameters
-    ----------
-    universe, recipe : as a model's manifest has them; damaged backtests are passed over
-    """
-    wanted = config_from_json(Recipe, recipe)
-    for folder in sorted(list_backtests(backtests).values(), key=_written_at, reverse=True):
-        with suppress(DataError):
-            report = load_report(folder)
-            if set(report.plan.universe) == set(universe) and report.plan.recipe == wanted:
-                return report
-    return None

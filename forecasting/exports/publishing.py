@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 
 from forecasting.chain import NO_RECORDS, Head
 from forecasting.errors import DataError
-from forecasting.evaluation.report import find_backtest
+from forecasting.evaluation.finished import find_backtest
 from forecasting.exports.files import export_forecasts, write_tables
 from forecasting.exports.histories import backtest_table, price_table
 from forecasting.ledger import Ledger

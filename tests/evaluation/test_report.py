@@ -14,9 +14,10 @@ from forecasting.evaluation.baselines import RandomWalk, make_baselines
 from forecasting.evaluation.comparison import score_backtest
 from forecasting.evaluation.exhibits import make_exhibits
 from forecasting.evaluation.findings import Findings
+from forecasting.evaluation.finished import find_report, list_backtests, read_backtests
 from forecasting.evaluation.plan import make_plan
 from forecasting.evaluation.repetition import first_difference
-from forecasting.evaluation.report import find_report, list_backtests, load_report, read_backtests, save_backtest
+from forecasting.evaluation.report import load_report, save_backtest
 from forecasting.evaluation.walkforward import walk_forward
 
 CONFIG = BacktestConfig(test_sessions=12, refit_every=8)
