@@ -38,7 +38,7 @@ FLOORS = [
         "universe",
     },
     {"journal", "price_tables", "restatements"},
-    {"store"},
+    {"stored_prices", "store"},
     {"holdings", "ingestion", "model"},
     {"evaluation"},
     {
