@@ -17,9 +17,15 @@ PAGES |= {"prices": "Prices", "models": "Models"}
 
 @st.cache_resource(show_spinner=False)
 def settle(page: str) -> None:
-    """Set what a page has imported apart from what Streamlit searches for garbage, all of it, after every redraw."""
+    """Set what a page has imported apart from what is searched for garbage."""
     gc.collect()
     gc.freeze()
+
+
+@st.cache_resource(ttl="1m", show_spinner=False)
+def tidy() -> None:
+    """Search for garbage once a minute: that of visitors who have left, too. Streamlit's own way is every redraw."""
+    gc.collect()
 
 
 def show_visitor() -> None:
@@ -63,6 +69,7 @@ try:
     work.show()
     page.run()
     settle(page.url_path)
+    tidy()
     show_foot()
 except TickercastError as error:
     st.error(elements.plain(str(error)))
