@@ -6,7 +6,7 @@ Shares and probabilities are handed as fractions; what `forecasting.charts` says
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from forecasting.charts import BLUE, GREY, ORANGE, plain_layout
+from forecasting.charts import BLUE, GREY, ORANGE, plain_layout, set_days
 from forecasting.score_charts import CHANCE, STYLES, ahead, horizons_of, percent
 
 if TYPE_CHECKING:
@@ -136,6 +136,6 @@ def breaches_figure(breaches: "pd.DataFrame") -> "Figure":
             hoverinfo="text",
         )
     figure.add_hline(y=0, line={"color": GREY, "width": 1.5})
-    figure.update_xaxes(type="date", automargin=True)
+    set_days(figure, breaches["origin"])
     figure.update_yaxes(title_text="Breaches beyond expected, per symbol", automargin=True)
     return figure

@@ -6,6 +6,7 @@ every text it draws, so text from outside is escaped.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -228,6 +229,14 @@ def _hover_texts(forecast: "Forecast") -> list[str]:
             lines.append(f"{widening[i]:.0%} {FLAGS[REPORT_LIKELY]}")
         texts.append("<br>".join(lines))
     return texts
+
+
+def set_days(figure: "Figure", days: "pd.Series[pd.Timestamp]") -> None:
+    """Set a figure's x axis to days, ascending; it spans a week at least, so that no tick falls within a day."""
+    first, last, week = days.min(), days.max(), timedelta(days=7)
+    room = (week - (last - first)) / 2
+    span = [f"{first - room:%Y-%m-%d}", f"{last + room:%Y-%m-%d}"] if last - first < week else None
+    figure.update_xaxes(type="date", automargin=True, range=span)
 
 
 def plain_layout(height: int) -> dict[str, Any]:

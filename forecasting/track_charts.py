@@ -3,7 +3,7 @@
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from forecasting.charts import BLUE, GREY, ORANGE, plain_layout
+from forecasting.charts import BLUE, GREY, ORANGE, plain_layout, set_days
 from forecasting.score_charts import CHANCE, STYLES, ahead
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def rolling_coverage_figure(rolling: "pd.DataFrame", interval: float) -> "Figure
     figure.add_scatter(
         x=days,
         y=rolling["covered"].tolist(),
-        mode="lines",
+        mode="lines" if len(days) > 1 else "markers",
         line={"color": BLUE, "width": 2.2},
         name=f"inside the {interval:.0%} range",
         hovertext=[
@@ -63,7 +63,7 @@ def rolling_coverage_figure(rolling: "pd.DataFrame", interval: float) -> "Figure
             hoverinfo="skip",
         )
     figure.add_hline(y=interval, line={"color": GREY, "width": 1.5, "dash": "dash"})
-    figure.update_xaxes(type="date", automargin=True)
+    set_days(figure, rolling["origin"])
     figure.update_yaxes(title_text="Outcomes within the range", tickformat=".1~%", automargin=True)
     return figure
 
@@ -86,7 +86,7 @@ def skill_to_date_figure(skill: "pd.DataFrame", horizon: int) -> "Figure":
         figure.add_scatter(
             x=days,
             y=rows["skill"].tolist(),
-            mode="lines",
+            mode="lines" if len(days) > 1 else "markers",
             line={"color": color, "dash": dash, "width": 3.2 if one == horizon else 1.6},
             name=ahead(one),
             hovertext=[
@@ -96,6 +96,6 @@ def skill_to_date_figure(skill: "pd.DataFrame", horizon: int) -> "Figure":
             hoverinfo="text",
         )
     figure.add_hline(y=0, line={"color": GREY, "width": 1.5})
-    figure.update_xaxes(type="date", automargin=True)
+    set_days(figure, skill["origin"])
     figure.update_yaxes(title_text="CRPS lower than the random walk's by", tickformat="+.1~%", automargin=True)
     return figure

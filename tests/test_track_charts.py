@@ -40,3 +40,21 @@ def test_no_two_lines_of_skill_look_alike_and_the_chosen_one_stands_out():
     assert widths["5 sessions ahead"] > max(w for name, w in widths.items() if name != "5 sessions ahead")
     assert list(traces(figure)["20 sessions ahead"].y) == [0.0, 0.01, 0.4]
     assert figure.data[0].hovertext[1] == "<b>2018-12-28</b><br>1 session ahead<br>skill so far +1.0%"
+
+
+def test_a_record_of_one_day_is_a_point_on_an_axis_without_hours():
+    figures = [
+        rolling_coverage_figure(ROLLING.iloc[:1], 0.8),
+        skill_to_date_figure(pd.DataFrame({"horizon": 1, "origin": DAYS[:1], "skill": [0.01]}), 1),
+    ]
+    for figure in figures:
+        assert figure.data[-1].mode == "markers"
+        first, last = (pd.Timestamp(edge) for edge in figure.layout.xaxis.range)
+        assert first < DAYS[0] < last
+        assert last - first >= pd.Timedelta(days=6)
+    assert (
+        rolling_coverage_figure(
+            pd.concat([ROLLING, ROLLING.assign(origin=DAYS + pd.Timedelta(days=30))]), 0.8
+        ).layout.xaxis.range
+        is None
+    )
