@@ -19,7 +19,6 @@ MARKS = {
     "ended": "◇ ended",
     "current": "● current",
 }
-FEW = 8  # symbols that have a link of their own below the table
 TALLEST = 15  # rows of a table that is shown whole
 
 FIRST = [
@@ -57,15 +56,16 @@ def show(table: pd.DataFrame) -> None:
         return
     horizons = list(AHEAD)[:-1] if horizon == "all" else [horizon]
     show_table(shown, horizons, cause_first="wrong" in asked, with_details=columns == "all")
-    show_links(shown)
-    st.download_button(
-        "CSV of these symbols",
-        lambda: outlook_csv(shown),  # written when it is asked for
-        "overview.csv",
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        offer_to_open(shown)
+        st.download_button(
+            "CSV of these symbols",
+            lambda: outlook_csv(shown),  # written when it is asked for
+            "overview.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 def show_table(table: pd.DataFrame, horizons: list[str], *, cause_first: bool, with_details: bool) -> None:
@@ -134,17 +134,18 @@ def make_columns(price: str) -> dict[str, object]:
     }
 
 
-def show_links(table: pd.DataFrame) -> None:
-    """Show the way to a forecast for those who cannot click into the table, once few symbols are left."""
-    if len(table) <= FEW:
-        with st.container(horizontal=True):
-            for symbol in table.index:
-                st.page_link(
-                    FORECAST,
-                    label=elements.plain(symbol),
-                    query_params={"symbol": symbol},
-                    icon=":material/monitoring:",
-                )
+def offer_to_open(table: pd.DataFrame) -> None:
+    """Offer the way to a forecast to those who cannot click into the table."""
+    symbol = st.selectbox(
+        "Open the forecast of",
+        list(table.index),
+        index=None,
+        placeholder="Symbol",
+        key="open",
+        width=280,
+    )
+    if symbol:
+        st.switch_page(FORECAST, query_params={"symbol": symbol})
 
 
 def show_evening(source: state.Source) -> None:

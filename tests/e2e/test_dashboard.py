@@ -65,7 +65,7 @@ def test_every_page_fits_a_telephone(url, browser, scheme):
 
 def test_a_click_on_a_symbol_opens_its_forecast_and_its_url_reproduces_it(url, page, browser):
     page.goto(url)
-    page.get_by_role("link", name="SYN2").first.click()
+    page.get_by_role("button", name="SYN2").first.click()
     page.wait_for_url("**/forecast?symbol=SYN2")
     expect(chart(page)).to_be_visible()
     page.get_by_text("1 mo", exact=True).click()
