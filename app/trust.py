@@ -19,8 +19,10 @@ MODES = {
 def show_verdict(report: BacktestReport | None, symbol: str) -> None:
     st.subheader("Can it be trusted?")
     if report is None:
-        st.markdown("This model's recipe has not been backtested on its universe, so nothing is known about it. Next:")
-        st.code(access.command("backtest"), language="bash")
+        st.markdown(
+            "This model's recipe has not been backtested on its universe, so nothing is known about it. Next: "
+            + elements.code(access.command("backtest"))
+        )
         return
     for alarm in report.alarms:
         st.warning(alarm, icon=":material/warning:")
