@@ -32,10 +32,10 @@ def in_words(name: str) -> str:
     """Return what a baseline is called in a sentence; a user's own by its name.
 
     >>> in_words("har_calibrated")
-    'a HAR volatility scale with fixed quantiles, calibrated'
+    'a HAR volatility scale with fixed quantiles (calibrated)'
     """
     plain = plain_name(name)
-    return _IN_WORDS.get(plain, plain) + (", calibrated" if plain != name else "")
+    return _IN_WORDS.get(plain, plain) + (" (calibrated)" if plain != name else "")
 
 
 def reference_of(crps: Mapping[str, float]) -> str:

@@ -61,7 +61,7 @@ def test_the_judge_counts_as_it_is_or_calibrated_whichever_scored_better():
     better = make_verdicts(scores_of(row(1, 0.96, 2.0, 1.0, 0.01, random_walk_ewma_calibrated=0.98)))[0]
     worse = make_verdicts(scores_of(row(1, 0.96, 2.0, 1.0, 0.01, random_walk_ewma_calibrated=1.02)))[0]
     assert (better.judge, better.skill) == ("random_walk_ewma_calibrated", 1 - 0.96 / 0.98)
-    assert "beats a random walk with EWMA volatility, calibrated: CRPS 2.0% lower" in better.sentence
+    assert "beats a random walk with EWMA volatility (calibrated): CRPS 2.0% lower" in better.sentence
     assert worse.judge == "random_walk_ewma"
 
 
@@ -81,7 +81,7 @@ def test_verdicts_are_summed_up_by_word_and_stronger_baselines_named_by_horizon(
 
 def test_a_users_own_baseline_is_called_by_its_name():
     assert in_words("mine") == "mine"
-    assert in_words("mine_calibrated") == "mine, calibrated"
+    assert in_words("mine_calibrated") == "mine (calibrated)"
 
 
 def test_the_headline_shows_judge_and_strongest_at_each_horizon():
