@@ -128,10 +128,10 @@ def _to_url(name: str) -> None:
         st.query_params.pop(name, None)
 
 
-def explain_empty(source: Source) -> None:
-    """Say that there is no forecast yet, and what brings one."""
+def explain_empty(source: Source, lacking: str = "No forecast has been issued") -> None:
+    """Say what is not there yet, and what brings it."""
     where = "this workspace" if access.is_public() else f"the workspace {elements.code(source.root)}"
-    st.info(f"No forecast has been issued in {where} yet.", icon=":material/info:")
+    st.info(f"{lacking} in {where} yet.", icon=":material/info:")
     st.markdown(
         "This command fetches the embedded S&P 500 and NASDAQ prices, trains, backtests and forecasts; it needs no "
         "network:"

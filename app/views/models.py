@@ -185,7 +185,7 @@ source = state.current()
 st.title("Models")
 standings = reads.standings(source)
 if standings.empty:
-    state.explain_empty(source)
+    state.explain_empty(source, "No model has been trained")
     show_training(source, None)
 else:
     chosen = choose_universe(source, standings)

@@ -159,7 +159,7 @@ source = state.current()
 st.title("Prices")
 holdings = reads.holdings(source)
 if holdings.empty:
-    state.explain_empty(source)
+    state.explain_empty(source, "No price has been stored")
 else:
     show_all(source, holdings)
     show_symbol(source, holdings)
