@@ -6,40 +6,18 @@ import elements
 import pandas as pd
 import state
 import streamlit as st
+from pieces import track_record as pieces
 from reads import track_record as reads
 
-from forecasting import Call, TickercastError, forecast_figure, percent, price_text
-
-VIEWS = {"first": "as first known", "now": "as known now"}
-HISTORY = 63
-BASIS_POINTS = "{:,.1f}"
-PLAIN = {"displayModeBar": False}
+from forecasting import TickercastError
 
 
-def show_extremes(calls: pd.DataFrame, horizon: int) -> None:
+def show_extremes(source: state.Source, chosen: reads.Chosen, calls: pd.DataFrame, horizon: int) -> None:
     st.subheader("Best and worst calls")
     if calls.empty:
         st.info("No random walk was issued with these forecasts to hold them against.", icon=":material/info:")
         return
-    columns = {
-        "number": ("No.", "{}"),
-        "call": ("Call", "{}"),
-        "symbol": ("Symbol", "{}"),
-        "origin": ("Origin", "{:%a %Y-%m-%d}"),
-        "target_session": ("Target session", "{:%a %Y-%m-%d}"),
-        "outcome": ("Log return", "{:+.2%}"),
-        "below": ("above the quantile of", percent),
-        "above": ("below that of", percent),
-        "crps_points": ("CRPS", BASIS_POINTS),
-        "walk_points": ("CRPS, random walk", BASIS_POINTS),
-        "gain_points": ("Gain", "{:+,.1f}"),
-    }
-    elements.show_table(calls, columns)
-    st.caption(
-        f"The forecasts {elements.sessions(horizon)} ahead whose CRPS was furthest below and above that of the random "
-        "walk issued with them, in basis points (hundredths of a percent) of log return; no two of a kind from "
-        "overlapping dates. Beside each outcome the levels of the quantiles between which it fell."
-    )
+    pieces.extremes(source, chosen, horizon)
     names = {
         int(row["number"]): f"{row['number']} {row['call']}: {row['symbol']} {row['origin']:%Y-%m-%d}"
         for _, row in calls.iterrows()
@@ -83,11 +61,9 @@ def show_day(source: state.Source, of_mode: pd.DataFrame, chosen: reads.Chosen) 
         day = pd.Timestamp(state.choose("day", offered, f"{newest_complete:%Y-%m-%d}", "Origin"))
     show_neighbours(before, after, days, days.index(day))
     try:
-        call = reads.call(source, symbol, day, chosen.view, chosen.model_id)
+        pieces.fan(source, symbol, day, chosen.view, chosen.model_id)
     except TickercastError as error:
         st.error(elements.plain(str(error)), icon=":material/error:")
-        return
-    show_fan(call, chosen)
 
 
 def show_neighbours(
@@ -110,33 +86,3 @@ def show_neighbours(
             args=(days[to] if is_there else days[at],),
             width="stretch",
         )
-
-
-def show_fan(call: Call, chosen: reads.Chosen) -> None:
-    forecast = call.forecast
-    figure = forecast_figure(call.series, forecast, HISTORY, show_outcome=True)
-    st.plotly_chart(figure, config=PLAIN, key="day_fan")
-    st.caption(
-        f"{elements.plain(forecast.symbol)} in {forecast.instrument.currency_in_words}, as it was forecast from "
-        f"{forecast.origin:%a %Y-%m-%d} by model `{call.rows['model_id'].iloc[0]}`: closes as known then, the "
-        "median, and the ranges meant to hold the close with 50%, 80%, 90% and 95% probability; over it, in orange "
-        f"with dots, the outcomes by prices {VIEWS[chosen.view]}. Adjusted for splits; one place per session."
-    )
-    table = call.scores.assign(close=[call.series.bars["close"][day] for day in call.scores["target_session"]])
-    hits = {f"hit_{name}": (f"Inside {name}%", yes_or_no) for name in reads.INTERVALS}
-    with st.expander(f"Outcomes of {elements.sessions(len(table))}", icon=":material/table_rows:"):
-        elements.show_table(
-            table,
-            {
-                "horizon": ("Ahead", "{}"),
-                "target_session": ("Session", "{:%a %Y-%m-%d}"),
-                "close": ("Close", price_text),
-                "outcome": ("Log return", "{:+.2%}"),
-                **hits,
-            },
-        )
-        st.caption(f"Closes in {forecast.instrument.currency_in_words}; whether each lay inside the range.")
-
-
-def yes_or_no(held: bool) -> str:
-    return "yes" if held else "no"

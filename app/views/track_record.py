@@ -8,9 +8,8 @@ import pandas as pd
 import state
 import streamlit as st
 import work
+from pieces import track_record as pieces
 from reads import track_record as reads
-
-from forecasting import pit_figure, rolling_coverage_figure, skill_to_date_figure
 
 MODES = {"live": "Live", "replay": "Replay"}
 ABOUT = {
@@ -22,13 +21,12 @@ WORDS = (
     "live and replay", "origin", "CRPS", "skill", "interval", "p", "coverage", "band of chance", "PIT", "Brier",
     "best and worst calls", "log return", "quantile",
 )  # fmt: skip
-PLAIN = {"displayModeBar": False}
 
 
 def show(source: state.Source) -> None:
     mode_at, view_at = st.columns([1, 1], vertical_alignment="bottom")
     with view_at:
-        view = state.choose("prices", calls.VIEWS, "first", "Outcomes by prices", buttons=True)
+        view = state.choose("prices", pieces.VIEWS, "first", "Outcomes by prices", buttons=True)
     everything = reads.scored(source, view)
     offered = {mode: name for mode, name in MODES.items() if mode in set(everything["mode"])}
     with mode_at:
@@ -42,10 +40,13 @@ def show(source: state.Source) -> None:
     horizons = {str(h): elements.sessions(h) for h in record.pooled["horizon"]}
     horizon = int(state.choose("horizon", horizons, next(iter(horizons)), "Ahead", buttons=True))
     show_key_numbers(record.pooled.loc[horizon], mode)
-    show_over_time(record, horizon)
-    show_table(record, chosen)
-    show_pit(record, horizon)
-    calls.show_extremes(record.calls[horizon], horizon)
+    show_over_time(source, chosen, record, horizon)
+    st.subheader("By horizon and model")
+    pieces.by_model(source, chosen)
+    elements.offer_csv("Record as CSV", record.table, f"track-record-{chosen.mode}.csv")
+    st.subheader("Where did outcomes fall?")
+    pieces.pit(source, chosen, horizon)
+    calls.show_extremes(source, chosen, record.calls[horizon], horizon)
     calls.show_day(source, of_mode, chosen)
     meanings.explain(*WORDS)
 
@@ -87,7 +88,7 @@ def show_key_numbers(row: pd.Series, mode: str) -> None:
     st.caption(ABOUT[mode])
 
 
-def show_over_time(record: reads.Record, horizon: int) -> None:
+def show_over_time(source: state.Source, chosen: reads.Chosen, record: reads.Record, horizon: int) -> None:
     coverage, skill = st.columns(2, gap="large")
     with coverage:
         st.subheader("Did the ranges hold?")
@@ -96,66 +97,13 @@ def show_over_time(record: reads.Record, horizon: int) -> None:
             st.info("A rolling coverage begins after 20 origins.", icon=":material/hourglass:")
         else:
             name = state.choose("interval", names, "80" if "80" in names else next(iter(names)), "Range", buttons=True)
-            figure = rolling_coverage_figure(record.rolling[horizon, name], reads.INTERVALS[name])
-            st.plotly_chart(figure, config=PLAIN, key="rolling")
-            st.caption(
-                f"Share of outcomes {elements.sessions(horizon)} ahead inside the {name}% range, in percent, over the "
-                "last 60 origins (20 at the beginning), by origin; each origin counts once, with the mean over its "
-                "symbols. Dashed: what the range promises. Grey: the band of chance, in which nine of ten calibrated "
-                "forecasts lie on any date, for forecasts that overlap and symbols that move together; there is none "
-                "before 20 origins, or four times as many as sessions ahead."
-            )
+            pieces.coverage(source, chosen, horizon, name)
     with skill:
         st.subheader("What were they worth?")
         if record.skill.empty:
             st.info("A skill so far begins after 20 origins.", icon=":material/hourglass:")
         else:
-            st.plotly_chart(skill_to_date_figure(record.skill, horizon), config=PLAIN, key="skill")
-            st.caption(
-                "By how much the CRPS of all forecasts up to an origin is lower than that of the random walk that was "
-                "issued with them, in percent, from the 20th origin on; above zero is better. The last value of each "
-                "line has its interval and p in the table below."
-            )
-
-
-def show_table(record: reads.Record, chosen: reads.Chosen) -> None:
-    st.subheader("By horizon and model")
-    table = record.table
-    if chosen.model_id:
-        table = table[table["model_id"] == chosen.model_id]
-    columns = {
-        "horizon": ("Ahead", "{}"),
-        "model_id": ("Model", "{}"),
-        "forecasts": ("Forecasts", "{:,}"),
-        "sessions": ("Origins", "{:,}"),
-        "skill": ("Skill", "{:+.1%}"),
-        "low": ("at least", "{:+.1%}"),
-        "high": ("at most", "{:+.1%}"),
-        "p": ("p", elements.p_text),
-        **{f"coverage_{name}": (f"Inside {name}%", "{:.1%}") for name in reads.INTERVALS},
-        "low_80": ("80%: at least", "{:.1%}"),
-        "high_80": ("80%: at most", "{:.1%}"),
-        "brier": ("Brier", "{:.4f}"),
-    }
-    elements.show_table(table, columns)
-    st.caption(
-        "Skill against the random walk issued with each forecast, and the share of outcomes inside each range, with "
-        "90% intervals (at least, at most). Each origin counts once. The model `all` pools them: of several forecasts "
-        "of a symbol from one origin the first one counts. A dash: too few origins to say, 20 or four times as many as "
-        "sessions ahead are needed."
-    )
-    elements.offer_csv("Record as CSV", record.table, f"track-record-{chosen.mode}.csv")
-
-
-def show_pit(record: reads.Record, horizon: int) -> None:
-    st.subheader("Where did outcomes fall?")
-    pit = record.pit[horizon]
-    st.plotly_chart(pit_figure(pit), config=PLAIN, key="pit")
-    st.caption(
-        f"PIT, {elements.sessions(horizon)} ahead: how many of {pit['rows'].sum():,} outcomes fell between two "
-        "neighbouring quantiles of their forecast, over how many should have. All bars at the dashed line would be "
-        "right; bins in the tails rest on few outcomes."
-    )
+            pieces.skill(source, chosen, horizon)
 
 
 def explain_unscored(source: state.Source) -> None:
