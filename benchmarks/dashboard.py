@@ -4,20 +4,22 @@
     CHROMIUM=/usr/bin/chromium python benchmarks/dashboard.py --symbols 50 --sessions 1500 --evenings 5
 
 A synthetic market is fetched, a model trained with one epoch, and forecasts issued and scored on some evenings; a
-folder that holds this already is used as it is. Then `tickercast dashboard` serves it, and the clock runs from the
-address that is entered, or the click, until what was asked for is drawn: from cold, the server and the browser have
-shown nothing yet; warm, both have. A visitor of the second part is a session over the websocket, on this machine, that
-takes all a page sends: it draws its page anew several times, and pauses in between.
+folder that holds this already is used as it is. Then `tickercast dashboard` serves it, and the page's own clock runs
+from the address that is entered, or the click, until what was asked for is on the screen, two frames after it came into
+the document: from cold, the server and the browser have shown nothing yet; warm, both have. A visitor of the second
+part is a session over the websocket, on this machine, that takes all a page sends: it draws its page anew several
+times, and pauses in between.
 """
 
 import argparse
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -33,9 +35,10 @@ _TIMES = 9
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 _FLAGS += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
 _CHART = ".js-plotly-plot .cartesianlayer .scatterlayer .trace"
-_DRAWN = "() => Math.max(...document.querySelector('.js-plotly-plot').data.map(trace => trace.x?.length ?? 0))"
+_DRAWN = """[...document.querySelectorAll('.js-plotly-plot')]
+    .flatMap(plot => plot.data.map(trace => [trace.x?.length, Object.values(trace.y ?? {})])).join()"""
 _TABLE = "[data-testid=stDataFrame] canvas table"
-_COLUMNS = f"() => document.querySelector('{_TABLE}')?.getAttribute('aria-colcount')"
+_COLUMNS = f"document.querySelector('{_TABLE}')?.getAttribute('aria-colcount')"
 _ASKED = {"cold": 8000, "warm": 1000, "redraw": 500, "visitors": 2000}  # milliseconds
 
 
@@ -72,35 +75,35 @@ def serving(workspace: Path) -> Iterator[int]:
         server.wait(20)
 
 
-def milliseconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return (time.perf_counter() - began) * 1e3
+def shown_at(page: Page, condition: str) -> float:
+    """Wait until a condition in JavaScript holds, and return when it is on the screen, by the page's own clock."""
+    return page.evaluate(f"""new Promise((resolve, reject) => {{
+        const until = performance.now() + 60e3, nextFrame = requestAnimationFrame
+        const look = () => {{
+            if ({condition}) nextFrame(() => nextFrame(() => resolve(performance.now())))
+            else if (performance.now() > until) reject("nothing came within a minute")
+            else nextFrame(look)
+        }}
+        look()
+    }})""")
 
 
 def open_page(page: Page, path: str, selector: str) -> float:
-    """Return how long a page takes to show a selector, and wait until nothing is at work on it."""
-
-    def load() -> None:
-        page.goto(f"http://127.0.0.1:{_PORT}/{path}")
-        page.wait_for_selector(selector, state="attached", timeout=60_000)
-
-    taken = milliseconds(load)
+    """Return how many milliseconds a page takes to show a selector, and wait until nothing is at work on it."""
+    page.goto(f"http://127.0.0.1:{_PORT}/{path}", wait_until="commit")
+    taken = shown_at(page, f"document.querySelector('{selector}')")
     page.wait_for_selector("[data-testid=stStatusWidget]", state="detached", timeout=60_000)
     page.wait_for_timeout(500)
     return taken
 
 
-def press(page: Page, button: str, probe: str) -> float:
-    """Press a button and return how long it took until what a probe in JavaScript returns is another."""
-    before = page.evaluate(probe)
+def press(page: Page, button: str, seen: str) -> float:
+    """Press a button and return how many milliseconds it took until an expression in JavaScript has another value."""
+    before = json.dumps(page.evaluate(seen))
     control = page.get_by_role("radio", name=button).or_(page.get_by_role("button", name=button)).first
-
-    def redraw() -> None:
-        control.click()
-        page.wait_for_function(f"before => ({probe})() !== before", arg=before, polling="raf", timeout=60_000)
-
-    return milliseconds(redraw)
+    control.evaluate("control => control.addEventListener('click', event => window.pressed = event.timeStamp)")
+    control.click()
+    return shown_at(page, f"{seen} !== {before}") - page.evaluate("window.pressed")
 
 
 def show(what: str, taken: list[float], asked: int | None) -> None:
@@ -118,7 +121,7 @@ def browsing(workspace: Path) -> Iterator[Page]:
 
 
 def measure_pages(workspace: Path, symbols: list[str]) -> None:
-    """Print how long a browser waits for the forecast and the overview, from cold, warm, and after a click."""
+    """Print how long a browser waits for a page, from cold, warm, and after a click."""
     with browsing(workspace) as page:
         first, *others = (f"forecast?symbol={symbol}" for symbol in symbols[: _TIMES + 1])
         show("forecast, cold", [open_page(page, first, _CHART)], _ASKED["cold"])
@@ -131,6 +134,17 @@ def measure_pages(workspace: Path, symbols: list[str]) -> None:
         show("overview, warm", [open_page(page, "", _TABLE) for _ in range(_TIMES)], _ASKED["warm"])
         clicks = ("Tomorrow", "All three") * 6
         show("overview, after a click", [press(page, button, _COLUMNS) for button in clicks], _ASKED["redraw"])
+        show(
+            "track record, warm",
+            [open_page(page, "track_record?mode=replay", _CHART) for _ in range(_TIMES)],
+            _ASKED["warm"],
+        )
+        clicks = ("5 sessions", "20 sessions", "1 session") * 4
+        show("track record, after a click", [press(page, button, _DRAWN) for button in clicks], _ASKED["redraw"])
+        prices = f"prices?symbol={symbols[0]}"
+        show("prices, warm", [open_page(page, prices, _CHART) for _ in range(_TIMES)], _ASKED["warm"])
+        clicks = ("1 yr", "5 yr", "All") * 4
+        show("prices, after a click", [press(page, button, _DRAWN) for button in clicks], _ASKED["redraw"])
 
 
 def rss_mb(process: int) -> float:
