@@ -90,6 +90,16 @@ def test_a_click_on_a_symbol_opens_its_forecast(open_app, mixed):
     assert app.selectbox[0].value == "SYN2"
 
 
+def test_who_cannot_click_into_the_table_opens_a_forecast_below_it(open_app, mixed):
+    app = open_app(mixed.root, "overview", symbols="SYN")
+    picker = app.selectbox(key="open")
+    assert picker.options == ["SYN1", "SYN2"]
+    picker.select("SYN2").run()
+    assert not app.exception
+    assert app.title[0].value == "Forecast"
+    assert app.selectbox(key="symbol").value == "SYN2"
+
+
 def test_what_was_not_offered_cannot_be_clicked(open_app, mixed):
     app = open_app(mixed.root, "overview")
     app.session_state["opened"] = {"row": 0, "label": "../x"}

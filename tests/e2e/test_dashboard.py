@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from forecasting import PriceStore, Registry, Workspace, check_file, job_at_work, last_ending
 
 TITLES = ("Overview", "Forecast", "Track record", "Backtest", "Prices", "Models")
+ROW = 35  # pixels of a table's rows and its heading
 FOOT = "tickercast, workspace"  # the last thing on every page
 LONG = "1000"  # epochs: such a training ends when it is cancelled
 
@@ -65,7 +66,8 @@ def test_every_page_fits_a_telephone(url, browser, scheme):
 
 def test_a_click_on_a_symbol_opens_its_forecast_and_its_url_reproduces_it(url, page, browser):
     page.goto(url)
-    page.get_by_role("button", name="SYN2").first.click()
+    page.get_by_test_id("data-grid-canvas").wait_for()
+    page.get_by_test_id("stDataFrame").click(position={"x": 30, "y": 2.5 * ROW})  # the second one below the heading
     page.wait_for_url("**/forecast?symbol=SYN2")
     expect(chart(page)).to_be_visible()
     page.get_by_text("1 mo", exact=True).click()
@@ -161,6 +163,15 @@ def test_the_keyboard_reaches_what_a_page_offers(url, page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     page.wait_for_function("location.search.includes('history=126')")
+
+
+def test_the_keyboard_opens_a_forecast_from_the_overview(url, page):
+    page.goto(url)
+    page.get_by_role("combobox", name="Open the forecast of").focus()
+    page.keyboard.type("SYN2")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/forecast?symbol=SYN2")
+    expect(chart(page)).to_be_visible()
 
 
 def test_an_empty_workspace_says_how_to_begin(serve, tmp_path, page):
