@@ -24,7 +24,7 @@ DAYS = sessions_until("2018-12-31", 3000)
 def place(tmp_path) -> Tickercast:
     """Return a workspace that holds the first 2000 bars of AAA."""
     place = Tickercast(tmp_path / "place")
-    assert place("fetch", "--files", str(write_files(tmp_path, 2000)), "--prices", "split").exit_code == 0
+    assert fetch(place, write_files(tmp_path, 2000)).exit_code == 0
     return place
 
 
@@ -39,7 +39,11 @@ def bars_of(place) -> int:
     return len(PriceStore(place.workspace / "prices").read()["AAA"])
 
 
-def fetch_elsewhere(place, file, bytes_a_file=None):
+def fetch(place, file):
+    return place("fetch", "--files", str(file), "--prices", "split")
+
+
+def fetch_elsewhere(place, file, bytes_a_file):
     """Fetch in a process of its own; a file it writes may have so many bytes."""
 
     def limit() -> None:
@@ -47,10 +51,7 @@ def fetch_elsewhere(place, file, bytes_a_file=None):
 
     command = [sys.executable, "-m", "forecasting", "fetch", "--files", str(file), "--prices", "split"]
     return subprocess.run(
-        [*command, "--workspace", str(place.workspace)],
-        capture_output=True,
-        text=True,
-        preexec_fn=limit if bytes_a_file else None,
+        [*command, "--workspace", str(place.workspace)], capture_output=True, text=True, preexec_fn=limit
     )
 
 
@@ -92,7 +93,7 @@ def test_on_a_full_disk_a_fetch_says_so_and_nothing_is_lost(place, tmp_path, byt
     assert "free space" in last
     assert bars_of(place) == 2000
     assert place("status").exit_code == 0
-    assert fetch_elsewhere(place, file).returncode == 0
+    assert fetch(place, file).exit_code == 0
     assert bars_of(place) == 3000
 
 
@@ -100,13 +101,13 @@ def test_a_read_only_workspace_is_read_and_not_written(place, tmp_path):
     file = write_files(tmp_path, 3000)
     before = place.fingerprint()
     with read_only(place.workspace):
-        failed = fetch_elsewhere(place, file)
+        failed = fetch(place, file)
         assert bars_of(place) == 2000
         assert place("status").exit_code == place("quality").exit_code == 0
-    assert failed.returncode == 1
+    assert failed.exit_code == 1
     assert "cannot be written" in failed.stderr
     assert place.fingerprint() == before
-    assert fetch_elsewhere(place, file).returncode == 0
+    assert fetch(place, file).exit_code == 0
     assert bars_of(place) == 3000
 
 
