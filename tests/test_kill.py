@@ -1,8 +1,6 @@
 """A job killed at any moment: readers see the last published state, and the next run completes."""
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,22 +10,28 @@ from cli_helpers import SMALL, Tickercast
 
 from forecasting.evaluation.finished import list_backtests
 from forecasting.ledger import Ledger
+from forecasting.records import running_job
 from forecasting.store import PriceStore
+from forecasting.workspace import Workspace
 
 COMMAND = [sys.executable, "-m", "forecasting", "run", "SYN1", "SYN2", *SMALL, "--workspace"]
 
 
 def _killed_loop(place, times, rng):
-    """Start the main job and kill it after a random while, again and again."""
+    """Start the main job and kill it a random while after it began its work, again and again."""
+    undisturbed = Tickercast(place.workspace.with_name("clean"))
     began = time.monotonic()
-    subprocess.run([*COMMAND, str(place.workspace.with_name("clean"))], check=True, capture_output=True)
+    assert undisturbed("run", "SYN1", "SYN2", *SMALL).exit_code == 0
     whole = time.monotonic() - began
     for _ in range(times):
         process = subprocess.Popen(
             [*COMMAND, str(place.workspace)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(rng.uniform(0.2, 1.0) * whole)
-        os.kill(process.pid, signal.SIGKILL)
+        while not running_job(Workspace(place.workspace)):
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0.0, 1.0) * whole)
+        process.kill()
         process.wait()
         # readers need no repair
         assert place("status").exit_code == 0
@@ -36,7 +40,7 @@ def _killed_loop(place, times, rng):
     result = place("run", "SYN1", "SYN2", *SMALL)
     assert result.exit_code == 0, result.output
     assert Ledger(place.workspace / "ledger").verify() == 10
-    clean = Tickercast(place.workspace.with_name("clean")).fingerprint()
+    clean = undisturbed.fingerprint()
     after = place.fingerprint()
     for name, digest in clean.items():
         if name.startswith(("exports/", "backtests/", "models/")) and not name.endswith(
@@ -49,7 +53,7 @@ def _killed_loop(place, times, rng):
 def test_a_backtest_killed_in_the_middle_goes_on_where_it_was(tmp_path):
     place = Tickercast(tmp_path / "place")
     assert place("fetch", "SYN1", "SYN2", "--source", "synthetic").exit_code == 0
-    settings = ["--epochs", "1", "--window", "60", "--horizon", "5", "--test-sessions", "120", "--refit-every", "30"]
+    settings = ["--epochs", "1", "--window", "60", "--horizon", "5", "--test-sessions", "60", "--refit-every", "30"]
     command = [sys.executable, "-m", "forecasting", "backtest", *settings, "--workspace"]
     process = subprocess.Popen([*command, str(place.workspace)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(place.workspace.glob("backtests/*/parts/*.npz")):
