@@ -53,7 +53,7 @@ def _killed_loop(place, times, rng):
 def test_a_backtest_killed_in_the_middle_goes_on_where_it_was(tmp_path):
     place = Tickercast(tmp_path / "place")
     assert place("fetch", "SYN1", "SYN2", "--source", "synthetic").exit_code == 0
-    settings = ["--epochs", "1", "--window", "60", "--horizon", "5", "--test-sessions", "60", "--refit-every", "30"]
+    settings = ["--epochs", "1", "--window", "60", "--horizon", "2", "--test-sessions", "60", "--refit-every", "30"]
     command = [sys.executable, "-m", "forecasting", "backtest", *settings, "--workspace"]
     process = subprocess.Popen([*command, str(place.workspace)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(place.workspace.glob("backtests/*/parts/*.npz")):
