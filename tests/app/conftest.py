@@ -1,13 +1,24 @@
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 from app_helpers import fill
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from forecasting import Workspace
 
 APP = Path(__file__).parents[2] / "app"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_looked_through_once():
+    """A server looks through the installed packages when it starts; an `AppTest` would do so for every page."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan = manifest_scanner.scan_component_manifests
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(scan))
+        yield
 
 
 @pytest.fixture(scope="session")
