@@ -19,6 +19,7 @@ from forecasting.sessions import (
     is_session,
     last_complete_session,
     session_close,
+    session_closes,
     session_numbers,
     session_open,
     target_session,
@@ -44,7 +45,7 @@ def telling_sessions(calendar):
     """Return the recorded sessions of five years that closed early or when clocks changed, and some of each year."""
     recorded = calendar_sessions(calendar)
     chosen = recorded[(recorded >= "2021-02-01") & (recorded <= "2025-12-31")]
-    closes = pd.Series([session_close(calendar, day) for day in chosen], index=chosen)
+    closes = pd.Series(session_closes(calendar, chosen), index=chosen)
     clock = closes - chosen.tz_localize("UTC")
     odd = (clock != clock.shift()) | (clock != clock.shift(-1))
     return chosen[odd | (np.arange(len(chosen)) % 50 == 0)], closes
@@ -167,6 +168,7 @@ def test_on_no_exchange_is_a_session_complete_before_sixty_minutes_after_its_own
     assert len(days) > 20
     assert (closes.diff().dropna() > pd.Timedelta(0)).all()
     for day in days:
+        assert session_close(calendar, day) == closes[day]
         complete = closes[day] + pd.Timedelta(minutes=60)
         assert last_complete_session(calendar, complete) == day
         assert last_complete_session(calendar, complete - pd.Timedelta(seconds=1)) < day
@@ -199,13 +201,12 @@ def test_at_both_ends_of_its_record_a_calendar_goes_over_to_weekdays_without_a_g
 def test_outside_the_record_a_session_is_open_at_least_as_long_as_any_that_is_recorded(calendar):
     recorded = calendar_sessions(calendar)
     later = target_sessions(calendar, recorded[-1], 1)[0][0]
+    opens = session_open(calendar, later) - later.tz_localize("UTC")
+    closes = session_close(calendar, later) - later.tz_localize("UTC")
     for day in recorded[-300:]:
-        assert session_open(calendar, later) - later.tz_localize("UTC") <= session_open(
-            calendar, day
-        ) - day.tz_localize("UTC")
-        assert session_close(calendar, later) - later.tz_localize("UTC") >= session_close(
-            calendar, day
-        ) - day.tz_localize("UTC")
+        midnight = day.tz_localize("UTC")
+        assert opens <= session_open(calendar, day) - midnight
+        assert closes >= session_close(calendar, day) - midnight
 
 
 @pytest.mark.parametrize("calendar", CALENDARS)
