@@ -57,20 +57,20 @@ def _killed_loop(place, folder, times, rng):
             _version(k).to_csv(folder / f"{symbol}.csv", index=False)
 
     tell(0)
-    began = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
-    whole = time.monotonic() - began
-    seen, within = 0, 0
+    assert place("fetch", "--files", str(folder), "--prices", "traded").exit_code == 0
+    seen, within, before = 0, 0, 0.0
     for k in range(1, times + 1):
         tell(k)
+        began = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         writing = place.workspace / "prices" / "unpublished"
         if k % 4:  # while it writes, which is a small part of its time
             while process.poll() is None and not writing.exists():
                 time.sleep(0.0005)
+            before = time.monotonic() - began
             time.sleep(rng.uniform(0.0, 0.08))
-        else:
-            time.sleep(rng.uniform(0.0, 1.0) * whole)
+        else:  # or anywhere before
+            time.sleep(rng.uniform(0.0, 1.0) * before)
         process.kill()
         process.wait()
         within += writing.exists()
