@@ -6,6 +6,7 @@ import time
 
 import pandas as pd
 import pytest
+from cli_helpers import Tickercast
 from helpers import utc
 
 from forecasting import Ending, Job, Workspace, cancel_job, job_at_work, last_ending, start_job
@@ -32,11 +33,9 @@ def run(workspace, *command):
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory):
+    """Prices of two of the symbols that `FETCH` asks for."""
     workspace = Workspace(tmp_path_factory.mktemp("background") / "workspace")
-    ending = run(workspace, *FETCH)
-    assert (ending.state, ending.error, ending.failures) == ("done", "", {})
-    assert (ending.command, ending.started) == (FETCH, NOW)
-    assert ending.result["added"] > 0
+    assert Tickercast(workspace.root)("fetch", "SYN1", "SYN2", "--source", "synthetic").exit_code == 0
     return workspace
 
 
@@ -63,7 +62,10 @@ def test_one_job_at_a_time_is_seen_by_all_goes_on_without_its_starter_and_can_be
     assert not cancel_job(fetched)
     records = sorted(fetched.jobs.glob("*-train-*.json"))
     assert json.loads(records[-1].read_text())["state"] == "cancelled"
-    assert run(fetched, *FETCH).state == "done"
+    ending = run(fetched, *FETCH)
+    assert (ending.state, ending.error, ending.failures) == ("done", "", {})
+    assert (ending.command, ending.started) == (FETCH, NOW)
+    assert ending.result["added"] > 0
 
 
 def test_a_job_of_another_process_is_seen_and_left_alone(fetched):
@@ -72,12 +74,12 @@ def test_a_job_of_another_process_is_seen_and_left_alone(fetched):
     assert not cancel_job(fetched)
 
 
-def test_what_failed_says_why(fetched):
+def test_what_failed_says_why(fetched, workspace):
     ending = run(fetched, "train", "NOPE")
     assert ending.state == "failed"
     assert "NOPE" in ending.error
     assert run(fetched, "train", "--nonsense").error.startswith("it ended without a result")
-    partly = run(fetched, "fetch", "SYN1", "OTHER", "--source", "synthetic")
+    partly = run(workspace, "fetch", "SYN1", "OTHER", "--source", "synthetic")
     assert partly.state == "partly"
     assert list(partly.failures) == ["OTHER"]
 
