@@ -184,9 +184,7 @@ ONE_TOLD = st.dictionaries(st.integers(0, 9), st.floats(1.0, 100.0), min_size=1,
 HISTORIES = st.lists(ONE_TOLD, min_size=1, max_size=6)
 
 
-@given(HISTORIES)
-@settings(max_examples=25, derandomize=True, deadline=None)
-def test_every_history_a_source_ever_told_can_be_read_as_of_when_it_told_it(histories):
+def check_that_each_can_be_read_as_of_when_it_was_told(histories):
     days = sessions_until("2018-12-31", 10)
     with tempfile.TemporaryDirectory() as folder:
         store = PriceStore(Path(folder) / "prices")
@@ -204,6 +202,19 @@ def test_every_history_a_source_ever_told_can_be_read_as_of_when_it_told_it(hist
             wanted = pd.Series({days[i]: told[i] for i in sorted(told)})
             assert read.index.tolist() == wanted.index.tolist()
             assert read.to_numpy() == pytest.approx(wanted.to_numpy(), rel=1e-6)
+
+
+@given(HISTORIES)
+@settings(max_examples=10)
+def test_every_history_a_source_ever_told_can_be_read_as_of_when_it_told_it(histories):
+    check_that_each_can_be_read_as_of_when_it_was_told(histories)
+
+
+@pytest.mark.slow
+@given(HISTORIES)
+@settings(max_examples=100)
+def test_of_many_histories_each_can_be_read_as_of_when_it_was_told(histories):
+    check_that_each_can_be_read_as_of_when_it_was_told(histories)
 
 
 def test_closes_are_a_table_of_sessions_and_symbols_as_the_series_have_them(store):
