@@ -2,7 +2,9 @@ import re
 
 import numpy as np
 import pandas as pd
-from helpers import utc
+import pytest
+from cli_helpers import Tickercast
+from helpers import synthetic_series, utc
 
 from forecasting.cli import render
 from forecasting.evaluation.audit.leakage import AuditReport, Check, Leak
@@ -10,9 +12,22 @@ from forecasting.evaluation.audit.stages import Difference
 from forecasting.model import features
 
 
-def test_the_models_of_a_workspace_have_no_leak_and_the_audit_writes_nothing(filled):
-    before = filled.fingerprint()
-    result = filled("audit", "SYN1")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A workspace with four years of two symbols, and their model."""
+    folder = tmp_path_factory.mktemp("trained")
+    for symbol in ("SYN1", "SYN2"):
+        bars = synthetic_series(symbol, "2018-12-31", "2015-01-01").bars.drop(columns="volatility")
+        bars.rename_axis("date").to_csv(folder / f"{symbol}.csv")
+    place = Tickercast(folder / "place")
+    assert place("fetch", "--files", str(folder), "--prices", "split").exit_code == 0
+    assert place("train", "SYN1", "SYN2", "--epochs", "1", "--window", "60", "--horizon", "5").exit_code == 0
+    return place
+
+
+def test_the_models_of_a_workspace_have_no_leak_and_the_audit_writes_nothing(trained):
+    before = trained.fingerprint()
+    result = trained("audit", "SYN1")
     assert result.exit_code == 0
     assert re.match(r"Audit of model rnn-20181231-\w+ on SYN1\n", result.stdout)
     rows = re.findall(r"^ +(\d+) +(\d+) +[\d,]+ +(\w+) +(\S.*\S) *$", result.stdout, re.MULTILINE)
@@ -23,17 +38,17 @@ def test_the_models_of_a_workspace_have_no_leak_and_the_audit_writes_nothing(fil
         ("3", "9", "none", "a backtest fold and its baselines"),
     ]
     assert "no leak found in model rnn-20181231" in result.stdout
-    assert filled.fingerprint() == before
+    assert trained.fingerprint() == before
 
 
-def test_a_leak_ends_with_1_and_a_line_that_names_the_first_value_that_changed(filled, monkeypatch):
+def test_a_leak_ends_with_1_and_a_line_that_names_the_first_value_that_changed(trained, monkeypatch):
     def smoothed(moves):
         volume = pd.Series(np.exp(moves.log_volume))
         volume /= volume.rolling(9, center=True, min_periods=1).mean()
         return {"volume_today": volume, "volume_week": volume}
 
     monkeypatch.setitem(features.GROUPS, "volume", smoothed)
-    result, values = filled.json("audit", "SYN1")
+    result, values = trained.json("audit", "SYN1")
     assert result.exit_code == 1
     line = result.stderr.strip()
     assert re.match(
