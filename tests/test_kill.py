@@ -29,7 +29,7 @@ def _killed_loop(place, times, rng):
         )
         while not running_job(Workspace(place.workspace)):
             assert process.poll() is None
-            time.sleep(0.001)
+            time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 1.0) * whole)
         process.kill()
         process.wait()

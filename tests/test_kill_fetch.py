@@ -75,7 +75,7 @@ def _killed_loop(place, folder, times, rng):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if k % 4:  # while it writes, which is a small part of its time
             while process.poll() is None and _written(writing) in unwritten:
-                time.sleep(0.0005)
+                time.sleep(0.002)
             before = time.monotonic() - began
             time.sleep(rng.uniform(0.0, 0.08))
         else:  # or anywhere before
