@@ -100,7 +100,7 @@ def open_page(page: Page, path: str, selector: str) -> float:
 def press(page: Page, button: str, seen: str) -> float:
     """Press a button and return how many milliseconds it took until an expression in JavaScript has another value."""
     before = json.dumps(page.evaluate(seen))
-    control = page.get_by_role("radio", name=button).or_(page.get_by_role("button", name=button)).first
+    control = page.get_by_role("radio", name=button, exact=True)
     control.evaluate("control => control.addEventListener('click', event => window.pressed = event.timeStamp)")
     control.click()
     return shown_at(page, f"{seen} !== {before}") - page.evaluate("window.pressed")
