@@ -12,7 +12,8 @@ from reads import track_record as reads
 from forecasting import TickercastError
 
 
-def show_extremes(source: state.Source, chosen: reads.Chosen, calls: pd.DataFrame, horizon: int) -> None:
+def show_extremes(source: state.Source, chosen: reads.Chosen, horizon: int) -> None:
+    calls = reads.record(source, chosen).calls[horizon]
     st.subheader("Best and worst calls")
     if calls.empty:
         st.info("No random walk was issued with these forecasts to hold them against.", icon=":material/info:")

@@ -24,7 +24,7 @@ def settle(page: str) -> None:
 
 @st.cache_resource(ttl="1m", show_spinner=False)
 def tidy() -> None:
-    """Search for garbage once a minute: that of visitors who have left, too. Streamlit's own way is every redraw."""
+    """Search for garbage once a minute, not after every redraw: with many visitors that takes most of it."""
     gc.collect()
 
 

@@ -28,12 +28,12 @@ _NO_SESSIONS = pd.DatetimeIndex([], dtype="datetime64[us]")
 
 
 class StoredPrices:
-    """Prices under a workspace's `prices` folder.
+    """Prices under a workspace's `prices` folder, to be read; `forecasting.store.PriceStore` adds to them.
 
     Parameters
     ----------
     root
-        The folder; it is created by the first write.
+        The folder; where there is none, nothing is stored.
 
     Notes
     -----

@@ -78,7 +78,7 @@ def _killed_loop(place, folder, times, rng):
                 time.sleep(0.002)
             before = time.monotonic() - began
             time.sleep(rng.uniform(0.0, 0.08))
-        else:  # or anywhere before
+        else:  # or before it
             time.sleep(rng.uniform(0.0, 1.0) * before)
         process.kill()
         process.wait()

@@ -51,7 +51,7 @@ def test_a_record_of_one_day_is_a_point_on_an_axis_without_hours():
         assert figure.data[-1].mode == "markers"
         first, last = (pd.Timestamp(edge) for edge in figure.layout.xaxis.range)
         assert first < DAYS[0] < last
-        assert last - first >= pd.Timedelta(days=6)
+        assert last - first == pd.Timedelta(days=7)
     assert (
         rolling_coverage_figure(
             pd.concat([ROLLING, ROLLING.assign(origin=DAYS + pd.Timedelta(days=30))]), 0.8

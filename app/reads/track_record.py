@@ -90,7 +90,7 @@ def record(source: Source, chosen: Chosen) -> Record:
     )
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading the forecast")
+@st.cache_data(max_entries=64, show_spinner=False)
 def call(source: Source, symbol: str, origin: pd.Timestamp, view: str, model_id: str | None) -> Call | None:
     """Return one forecast with what became of it."""
     return read_call(source.workspace, symbol, origin, view, model_id)

@@ -46,7 +46,7 @@ def show(source: state.Source) -> None:
     elements.offer_csv("Record as CSV", record.table, f"track-record-{chosen.mode}.csv")
     st.subheader("Where did outcomes fall?")
     pieces.pit(source, chosen, horizon)
-    calls.show_extremes(source, chosen, record.calls[horizon], horizon)
+    calls.show_extremes(source, chosen, horizon)
     calls.show_day(source, of_mode, chosen)
     meanings.explain(*WORDS)
 

@@ -67,6 +67,7 @@ def champion_of(workspace):
 def test_an_empty_workspace_says_how_a_model_comes_to_be_and_stays_untouched(open_app, tmp_path):
     app = open_app(tmp_path / "none", page="models")
     assert not app.exception
+    assert app.info[0].value.startswith("No model has been trained in the workspace")
     assert app.code[0].value.startswith("tickercast run --source sample")
     assert not (tmp_path / "none").exists()
 

@@ -45,6 +45,7 @@ def troubled(filled, tmp_path_factory):
 def test_an_empty_workspace_says_how_prices_come_in_and_stays_untouched(open_app, tmp_path):
     app = open_app(tmp_path / "none", page="prices")
     assert not app.exception
+    assert app.info[0].value.startswith("No price has been stored in the workspace")
     assert app.code[0].value.startswith("tickercast run --source sample")
     assert [field.label for field in app.text_input] == ["New symbols"]
     assert not (tmp_path / "none").exists()

@@ -131,7 +131,7 @@ def _headline_row(findings: Findings, row: Mapping[str, Any], coverages: Iterabl
             UNKNOWN if isnan(low) else f"{low:+.1%} to {high:+.1%}",
             UNKNOWN if isnan(p_value) else f"{p_value:.2g}" if p_value >= 0.001 else "< 0.001",
             _word(verdict, leak),
-            element("span", in_words(strongest).removeprefix("a ").replace("calibrated", "cal."), class_="name"),
+            element("span", in_words(strongest).removeprefix("a ").replace(" (calibrated)", ", cal."), class_="name"),
             _points(crps[strongest]),
             f"{strongest_skill:+.1%}",
         ]
