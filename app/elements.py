@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import access
 import pandas as pd
 import streamlit as st
+from plotly.graph_objects import Figure
 
 CELLS = {"rnn": "Elman network", "gru": "GRU", "lstm": "LSTM", "none": "no recurrence (a control)"}
 """The recurrences that a network can have, in words."""
@@ -60,6 +61,11 @@ def card(label: str, value: str, note: str) -> None:
         st.caption(label)
         st.markdown(f"### {value}")
         st.markdown(f":small[{note}]")
+
+
+def show_chart(figure: Figure, key: str) -> None:
+    """Show a figure without plotly's own buttons."""
+    st.plotly_chart(figure, config={"displayModeBar": False}, key=key)
 
 
 def show_table(table: pd.DataFrame, columns: Mapping[str, tuple[str, str | Callable[..., str]]]) -> None:

@@ -15,13 +15,6 @@ PAGES = {"overview": "Overview", "forecast": "Forecast", "track_record": "Track 
 PAGES |= {"prices": "Prices", "models": "Models"}
 
 
-@st.cache_resource(show_spinner=False)
-def settle(page: str) -> None:
-    """Set what a page has imported apart from what is searched for garbage."""
-    gc.collect()
-    gc.freeze()
-
-
 @st.cache_resource(ttl="1m", show_spinner=False)
 def tidy() -> None:
     """Search for garbage once a minute, not after every redraw: with many visitors that takes most of it."""
@@ -68,7 +61,6 @@ show_visitor()
 try:
     work.show()
     page.run()
-    settle(page.url_path)
     tidy()
     show_foot()
 except TickercastError as error:

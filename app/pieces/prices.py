@@ -43,7 +43,7 @@ def symbols(source: Source, troubled: bool) -> None:
 def completeness(source: Source, symbol: str) -> None:
     """Draw how complete a symbol's stored prices are, a cell a month."""
     prices = reads.symbol_prices(source, symbol)
-    st.plotly_chart(completeness_figure(prices.months), config={"displayModeBar": False}, key="completeness")
+    elements.show_chart(completeness_figure(prices.months), "completeness")
     st.caption(
         f"A cell per month of {elements.plain(symbol)}. Light: every session has a bar. A number: so many sessions "
         "have none; with a q, rows of so many sessions are in quarantine instead. Beside the year, the share of its "
@@ -56,7 +56,7 @@ def closes(source: Source, symbol: str, history: int | None) -> None:
     """Draw a symbol's closes, of the last so many sessions or all, and what was found in them."""
     prices = reads.symbol_prices(source, symbol)
     figure = closes_figure(prices.series, prices.findings, history)
-    st.plotly_chart(figure, config={"displayModeBar": False}, key="closes")
+    elements.show_chart(figure, "closes")
     st.caption(
         f"Closes in {prices.series.instrument.currency_in_words}, adjusted for splits, on a logarithmic axis; the line "
         "is broken where sessions lack. Crosses: rows in quarantine; diamonds: flags."

@@ -11,6 +11,7 @@ from forecasting import (
     percent,
     pit_figure,
     price_text,
+    read_call,
     rolling_coverage_figure,
     skill_to_date_figure,
 )
@@ -18,7 +19,6 @@ from forecasting import (
 VIEWS = {"first": "as first known", "now": "as known now"}
 HISTORY = 63  # sessions before a call
 BASIS_POINTS = "{:,.1f}"
-PLAIN = {"displayModeBar": False}
 
 
 @elements.drawn_once(max_entries=64)
@@ -26,7 +26,7 @@ def coverage(source: Source, chosen: reads.Chosen, horizon: int, name: str) -> N
     """Draw how often the range `name` held lately."""
     rolling = reads.record(source, chosen).rolling[horizon, name]
     figure = rolling_coverage_figure(rolling, reads.INTERVALS[name])
-    st.plotly_chart(figure, config=PLAIN, key="rolling")
+    elements.show_chart(figure, "rolling")
     st.caption(
         f"Share of outcomes {elements.sessions(horizon)} ahead inside the {name}% range, in percent, over the "
         "last 60 origins (20 at the beginning), by origin; each origin counts once, with the mean over its "
@@ -39,7 +39,7 @@ def coverage(source: Source, chosen: reads.Chosen, horizon: int, name: str) -> N
 @elements.drawn_once(max_entries=64)
 def skill(source: Source, chosen: reads.Chosen, horizon: int) -> None:
     """Draw the skill of all forecasts so far."""
-    st.plotly_chart(skill_to_date_figure(reads.record(source, chosen).skill, horizon), config=PLAIN, key="skill")
+    elements.show_chart(skill_to_date_figure(reads.record(source, chosen).skill, horizon), "skill")
     st.caption(
         "By how much the CRPS of all forecasts up to an origin is lower than that of the random walk that was "
         "issued with them, in percent, from the 20th origin on; above zero is better. The last value of each "
@@ -80,7 +80,7 @@ def by_model(source: Source, chosen: reads.Chosen) -> None:
 def pit(source: Source, chosen: reads.Chosen, horizon: int) -> None:
     """Draw at which quantiles of their forecasts outcomes fell."""
     counts = reads.record(source, chosen).pit[horizon]
-    st.plotly_chart(pit_figure(counts), config=PLAIN, key="pit")
+    elements.show_chart(pit_figure(counts), "pit")
     st.caption(
         f"PIT, {elements.sessions(horizon)} ahead: how many of {counts['rows'].sum():,} outcomes fell between two "
         "neighbouring quantiles of their forecast, over how many should have. All bars at the dashed line would be "
@@ -115,10 +115,10 @@ def extremes(source: Source, chosen: reads.Chosen, horizon: int) -> None:
 @elements.drawn_once(max_entries=64)
 def fan(source: Source, symbol: str, origin: pd.Timestamp, view: str, model_id: str | None) -> None:
     """Draw the forecast of a day with the outcome over it, and show the outcomes."""
-    call = reads.call(source, symbol, origin, view, model_id)
+    call = read_call(source.workspace, symbol, origin, view, model_id)
     forecast = call.forecast
     figure = forecast_figure(call.series, forecast, HISTORY, show_outcome=True)
-    st.plotly_chart(figure, config=PLAIN, key="day_fan")
+    elements.show_chart(figure, "day_fan")
     st.caption(
         f"{elements.plain(forecast.symbol)} in {forecast.instrument.currency_in_words}, as it was forecast from "
         f"{forecast.origin:%a %Y-%m-%d} by model `{call.rows['model_id'].iloc[0]}`: closes as known then, the "

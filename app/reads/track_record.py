@@ -9,14 +9,12 @@ from state import Source
 from forecasting import (
     ALL_MODELS,
     REPORT_HORIZONS,
-    Call,
     Ledger,
     Scores,
     count_pit,
     find_calls,
     first_issued,
     make_track_record,
-    read_call,
     read_levels,
     read_scored,
     rolling_coverage,
@@ -88,9 +86,3 @@ def record(source: Source, chosen: Chosen) -> Record:
         {h: count_pit(part, levels) for h, part in parts.items()},
         {h: find_calls(part, levels) for h, part in parts.items()},
     )
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def call(source: Source, symbol: str, origin: pd.Timestamp, view: str, model_id: str | None) -> Call | None:
-    """Return one forecast with what became of it."""
-    return read_call(source.workspace, symbol, origin, view, model_id)

@@ -22,7 +22,6 @@ WORDS = (
     "walk-forward", "origin", "CRPS", "skill", "interval", "p", "baselines", "calibrated", "MCS", "coverage", "PIT",
     "value at risk", "direction",
 )  # fmt: skip
-PLAIN = {"displayModeBar": False}
 SIDE_BY_SIDE = (("skill", "coverage"), ("pit",), ("years", "terciles"), ("rises", "breaches"))
 
 COMPARED = {
@@ -124,7 +123,7 @@ def show_exhibit(exhibit: Exhibit) -> None:
         with column:
             if panel.title:
                 st.markdown(f"**{panel.title}**")
-            st.plotly_chart(panel.figure, config=PLAIN, key=panel.name)
+            elements.show_chart(panel.figure, panel.name)
     for words in exhibit.words:
         st.caption(elements.plain(words))
 

@@ -108,7 +108,7 @@ def show_model(source: state.Source, models: pd.DataFrame, universe: str, champi
         if not damaged:
             st.error(elements.plain(str(error)), icon=":material/error:")
         return
-    st.plotly_chart(training_figure(history), config={"displayModeBar": False}, key="training")
+    elements.show_chart(training_figure(history), "training")
     st.caption(
         "Training, epoch by epoch. Above, the mean loss, lower is better; it has no unit. Below, the mean norm of its "
         "gradient before clipping."

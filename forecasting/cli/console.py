@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import typer
 
+from forecasting.cli.stopping import Interrupt
 from forecasting.config import Progress, no_progress
 from forecasting.errors import FetchError, TickercastError
 from forecasting.pace import Pace, duration_text
@@ -52,25 +52,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class _Interrupt:
-    """SIGTERM as Ctrl-C: an exception wherever the program is, and where that got lost, at the next step of its work.
-
-    It gets lost in a destructor or a callback of the interpreter, and who asked for an end asks only once.
-    """
-
-    def __init__(self) -> None:
-        self._noted = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self._noted = True
-        raise KeyboardInterrupt
-
-    def again(self) -> None:
-        """Raise `KeyboardInterrupt` where it was asked for before."""
-        if self._noted:
-            raise KeyboardInterrupt
-
-
 @contextmanager
 def reported_errors(as_json: bool, verbose: bool, workspace: Path | None) -> Iterator[None]:
     """Turn what goes wrong into a line with its cause, and into the exit code of `forecasting.errors`.
@@ -81,7 +62,7 @@ def reported_errors(as_json: bool, verbose: bool, workspace: Path | None) -> Ite
     before = signal.getsignal(signal.SIGTERM)
     try:
         if before == signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _Interrupt())
+            signal.signal(signal.SIGTERM, Interrupt())
         yield
     except TickercastError as error:
         if verbose:
@@ -114,12 +95,12 @@ def shown_progress(as_json: bool) -> Iterator[Progress]:
     """Give a progress callback: bars where a person watches, a line each quarter elsewhere, none for JSON."""
     interrupt = signal.getsignal(signal.SIGTERM)
     with _shown(as_json) as shown:
-        if not isinstance(interrupt, _Interrupt):
+        if not isinstance(interrupt, Interrupt):
             yield shown
             return
 
         def watched(what: str, done: int, total: int) -> None:
-            interrupt.again()
+            interrupt.raise_if_lost()
             shown(what, done, total)
 
         yield watched

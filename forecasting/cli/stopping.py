@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as a wish to stop, which long work asks for at its safe points."""
+"""Being asked to stop: at once, or as a wish that long work asks for at its safe points."""
 
 import os
 import select
@@ -6,6 +6,26 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+
+
+class Interrupt:
+    """Handles a signal as Ctrl-C is handled: with `KeyboardInterrupt`, wherever the program is.
+
+    In a destructor or a callback of the interpreter an exception gets lost; work that goes on can raise it again.
+    """
+
+    def __init__(self) -> None:
+        self._noted = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self._noted = True
+        raise KeyboardInterrupt
+
+    def raise_if_lost(self) -> None:
+        """Raise `KeyboardInterrupt` where the signal has come before."""
+        if self._noted:
+            raise KeyboardInterrupt
 
 
 class StopWish:
